@@ -1,0 +1,1 @@
+"""YAML text to model values, every problem with its position."""

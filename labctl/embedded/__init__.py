@@ -1,0 +1,1 @@
+"""The embedded cluster: a Kubernetes in one process, on loopback addresses."""

@@ -1,0 +1,1 @@
+"""Kubernetes controllers as pure functions: observed objects in, wanted changes out."""

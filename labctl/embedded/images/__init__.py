@@ -1,0 +1,1 @@
+"""What the study's containers do, by image name."""

@@ -1,0 +1,1 @@
+"""Runs pods on the embedded nodes."""

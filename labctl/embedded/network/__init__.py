@@ -1,0 +1,1 @@
+"""kube-proxy and the pod network on loopback sockets."""

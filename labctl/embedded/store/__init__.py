@@ -1,0 +1,1 @@
+"""Objects, resourceVersions and watch history on SQLite."""

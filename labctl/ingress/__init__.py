@@ -1,0 +1,1 @@
+"""ingress-nginx: Helm values, objects, installation."""

@@ -1,0 +1,1 @@
+"""Catalogue and plan of the labs; the labs themselves are data."""

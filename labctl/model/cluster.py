@@ -1,0 +1,60 @@
+"""What a provider yields: a cluster that exists, and how to reach it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from labctl.model.inventory import Provider
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterNode:
+    """A node as the API reports it: name, role as kubectl shows it, InternalIP, and whether it is Ready."""
+
+    name: str
+    role: str
+    address: str
+    ready: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A place where the ingress controller answers from outside: an address and a port."""
+
+    address: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.address}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class IngressEndpoints:
+    """Where the controller's http and https ports are reached from outside; empty when no controller is installed."""
+
+    http: tuple[Endpoint, ...] = ()
+    https: tuple[Endpoint, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A running cluster. Nothing after a provider asks which provider it was.
+
+    Attributes:
+        name: The cluster's name.
+        provider: Who made it; for display only.
+        version: The API server's gitVersion.
+        kubeconfig: File with the credentials.
+        context: Context in that file.
+        nodes: Nodes as the API reports them.
+        ingress: Where ingress answers.
+    """
+
+    name: str
+    provider: Provider
+    version: str
+    kubeconfig: Path
+    context: str | None
+    nodes: tuple[ClusterNode, ...]
+    ingress: IngressEndpoints = IngressEndpoints()

@@ -1,0 +1,1 @@
+"""Kubernetes knowledge without a client: manifests, apply order, readiness, kubeconfig."""

@@ -1,0 +1,1 @@
+"""The request engine: one probe plan in, samples out."""

@@ -1,0 +1,1 @@
+"""Values to text, JSON, JUnit, Markdown, HTML; the live view."""

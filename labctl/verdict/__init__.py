@@ -1,0 +1,1 @@
+"""Tally, statistics and judgement: pure functions."""
