@@ -91,6 +91,14 @@ class Ingress:
 
 
 @dataclass(frozen=True, slots=True)
+class SecretRef:
+    """Where a secret is read from when it is needed: an environment variable, or a file (its first line)."""
+
+    env: str = ""
+    file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SshOptions:
     """How hosts are reached over SSH; a per-node value overrides the cluster's.
 
@@ -99,12 +107,16 @@ class SshOptions:
         port: TCP port; None takes `~/.ssh/config`'s, then 22.
         identity_file: Private key; None takes the agent and the default keys.
         proxy_jump: Jump hosts in OpenSSH's form `[user@]host[:port][,…]`.
+        password: Login password, where keys cannot be used.
+        sudo_password: Password for sudo, where it asks for one.
     """
 
     user: str | None = None
     port: int | None = None
     identity_file: Path | None = None
     proxy_jump: str | None = None
+    password: SecretRef | None = None
+    sudo_password: SecretRef | None = None
 
 
 @dataclass(frozen=True, slots=True)
