@@ -1,0 +1,59 @@
+"""The contract of every provider, and the way to the right one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from labctl.env import Env
+from labctl.errors import UsageError
+from labctl.events import EventSink
+from labctl.model.cluster import Cluster
+from labctl.model.inventory import Inventory, Provider
+
+
+class ClusterProvider(Protocol):
+    """Makes, finds and removes one cluster. Nothing after it asks which provider it was."""
+
+    def up(self, sink: EventSink, *, timeout: float) -> Cluster:
+        """Bring the cluster up; a no-op, said so, when it is."""
+
+    def find(self) -> Cluster:
+        """The cluster as it is now.
+
+        Raises:
+            ClusterError: It is not up or does not answer.
+        """
+
+    def down(self, sink: EventSink, *, timeout: float, keep_data: bool) -> None:
+        """Remove what `up` made."""
+
+
+def provider_for(inventory: Inventory, env: Env) -> ClusterProvider:
+    """The provider that the inventory names.
+
+    Raises:
+        UsageError: This version of labctl does not have it.
+    """
+    makers: dict[Provider, Callable[[], ClusterProvider]] = {
+        Provider.EMBEDDED: lambda: _embedded(inventory, env),
+        Provider.KUBECONFIG: lambda: _kubeconfig(inventory, env),
+    }
+    if inventory.provider not in makers:
+        raise UsageError(
+            f"this version of labctl cannot build clusters with provider '{inventory.provider}' yet",
+            hint="use provider embedded, or kubeconfig for a cluster that exists",
+        )
+    return makers[inventory.provider]()
+
+
+def _embedded(inventory: Inventory, env: Env) -> ClusterProvider:
+    from labctl.providers.embedded import EmbeddedProvider
+
+    return EmbeddedProvider(inventory, env)
+
+
+def _kubeconfig(inventory: Inventory, env: Env) -> ClusterProvider:
+    from labctl.providers.kubeconfig import KubeconfigProvider
+
+    return KubeconfigProvider(inventory, env)

@@ -1,0 +1,59 @@
+"""Provider `embedded`: the loopback cluster in a background process."""
+
+from __future__ import annotations
+
+from labctl.embedded import process
+from labctl.embedded.settings import EmbeddedSettings, StateDirectory
+from labctl.env import Env
+from labctl.errors import ClusterError
+from labctl.events import EventSink, Level, Notice, StepDone, StepStarted
+from labctl.model.cluster import Cluster
+from labctl.model.inventory import Inventory
+
+
+class EmbeddedProvider:
+    """Starts, finds and stops the embedded cluster."""
+
+    def __init__(self, inventory: Inventory, env: Env) -> None:
+        self._inventory = inventory
+        self._env = env
+        self.state = StateDirectory(env.state_dir / "clusters" / inventory.name)
+
+    def up(self, sink: EventSink, *, timeout: float) -> Cluster:
+        """Start the process unless it runs, and wait until every node is Ready."""
+        settings = EmbeddedSettings.from_inventory(self._inventory)
+        sink(StepStarted("cluster", f"Start the embedded cluster '{self._inventory.name}'"))
+        started = process.start(settings, self.state, timeout=timeout)
+        if started.stale_pid:
+            sink(Notice(f"an earlier process ({started.stale_pid}) ended without stopping; its objects are kept"))
+        cluster = self.find()
+        if started.already:
+            sink(StepDone("cluster", f"runs already (process {started.pid})", changed=False))
+        else:
+            kept = " with the objects it had" if started.recovered else ""
+            sink(StepDone("cluster", f"{len(cluster.nodes)} nodes Ready{kept}, process {started.pid}"))
+        return cluster
+
+    def find(self) -> Cluster:
+        """The running cluster."""
+        from labctl.kube.client import KubeApi
+        from labctl.providers.describe import describe_cluster
+
+        if not process.running_pid(self.state):
+            raise ClusterError(f"the embedded cluster '{self._inventory.name}' is not up", hint="`labctl up` starts it")
+        api = KubeApi(self.state.kubeconfig)
+        try:
+            return describe_cluster(api, self._inventory, self.state.kubeconfig, None)
+        finally:
+            api.close()
+
+    def down(self, sink: EventSink, *, timeout: float, keep_data: bool) -> None:
+        """Stop the process, and forget the objects unless they are to be kept."""
+        sink(StepStarted("down", f"Stop the embedded cluster '{self._inventory.name}'"))
+        stopped = process.stop(self.state, self._env.clock, timeout=timeout, keep_data=keep_data)
+        if not stopped:
+            sink(StepDone("down", "it is not up", changed=False))
+            return
+        sink(StepDone("down", "stopped; its objects are kept" if keep_data else "stopped, and its objects removed"))
+        if keep_data:
+            sink(Notice("`labctl up` continues with them", Level.INFO))
