@@ -1,0 +1,61 @@
+# Everything a fresh machine needs is python3, make and the package index.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+LABCTL := $(BIN)/labctl
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev demo test check conformance bench lock picture clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+setup: $(VENV)/.runtime  ## create .venv with labctl in it
+
+setup-dev: $(VENV)/.dev  ## setup, and the tools that tests and checks need
+
+$(VENV)/.python:
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.runtime: $(VENV)/.python requirements.lock pyproject.toml
+	$(PIP_INSTALL) --require-hashes -r requirements.lock
+	$(PIP_INSTALL) --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.runtime requirements-dev.lock requirements-tools.lock
+	$(PIP_INSTALL) --require-hashes -r requirements-dev.lock
+	$(PIP_INSTALL) --require-hashes --no-deps -r requirements-tools.lock
+	@touch $@
+
+demo: setup  ## bring the embedded cluster up, run the four core labs, print their tables
+	$(LABCTL) up
+	$(LABCTL) run path host canary https
+
+test: setup-dev  ## run the tests
+	$(BIN)/python -m pytest
+
+check: setup-dev  ## run the static checks
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+conformance: setup-dev  ## compare the embedded ingress with what a real ingress-nginx was seen to do
+	$(BIN)/python -m tests.conformance
+
+bench: setup-dev  ## print the benchmarks' ratios (needs nginx, wrk and hey)
+	$(BIN)/python -m tests.benchmarks
+
+lock: setup-dev  ## renew the hash-locked requirements
+	$(COMPILE) pyproject.toml requirements-build.in -o requirements.lock
+	$(COMPILE) --group dev -c requirements.lock pyproject.toml requirements-build.in -o requirements-dev.lock
+	$(COMPILE) --no-deps --group tools -o requirements-tools.lock
+
+picture: setup  ## draw README's terminal picture from a real run
+	$(BIN)/python -m tests.picture docs/canary.svg
+
+clean:  ## stop the demo's cluster and remove the virtual environment
+	-test ! -x $(LABCTL) || $(LABCTL) down
+	rm -rf $(VENV)

@@ -1,0 +1,88 @@
+"""What every command starts with: surroundings, the cluster's description, and where events go."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from labctl.cli.options import Output
+from labctl.env import Env, system_env
+from labctl.events import EventSink
+from labctl.model.inventory import Inventory, default_inventory
+from labctl.model.lab import Lab
+from labctl.providers.base import ClusterProvider, provider_for
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One command's surroundings."""
+
+    env: Env
+    inventory: Inventory
+    sink: EventSink
+
+    @property
+    def provider(self) -> ClusterProvider:
+        """The provider that cluster.yaml names."""
+        return provider_for(self.inventory, self.env)
+
+
+@contextmanager
+def session(
+    file: Path | None, *, quiet: bool = False, verbose: bool = False, no_color: bool = False
+) -> Iterator[Session]:
+    """Open a command's session; its live view is closed at the end, whatever happens."""
+    from labctl.report.live import event_sink
+
+    env = system_env()
+    inventory = load_inventory(file, env)
+    with event_sink(env, quiet=quiet, verbose=verbose, color=use_color(env, no_color)) as sink:
+        yield Session(env, inventory, sink)
+
+
+def load_inventory(file: Path | None, env: Env) -> Inventory:
+    """The given file, else ./cluster.yaml, else the embedded default."""
+    path = file or env.cwd / "cluster.yaml"
+    if file is None and not path.exists():
+        return default_inventory()
+    from labctl.config.inventory import load_inventory as load
+
+    return load(path)
+
+
+def load_labs(env: Env, names: Sequence[str], directories: Sequence[Path] | None, *, all_labs: bool) -> list[Lab]:
+    """The named labs (or all of them), parsed and checked before anything is changed."""
+    from labctl.config.lab import load_lab
+    from labctl.errors import UsageError
+    from labctl.lab.catalogue import find_labs, lab_directory
+
+    found = find_labs([*(directories or []), env.cwd / "labs"])
+    if all_labs and names:
+        raise UsageError("give lab names or --all, not both")
+    if not names and not all_labs:
+        raise UsageError("which lab?", hint=f"labs: {', '.join(sorted(found))}; or --all")
+    wanted = list(found) if all_labs else list(dict.fromkeys(names))
+    return [load_lab(lab_directory(found, name)) for name in wanted]
+
+
+def use_color(env: Env, no_color: bool) -> bool:
+    """Whether colours are wanted at all (https://no-color.org); the terminal decides the rest."""
+    return not no_color and not env.environ.get("NO_COLOR")
+
+
+def emit(session: Session, text: str, output_file: Path | None) -> None:
+    """Results go to stdout, or whole and at once into a file."""
+    from labctl.report.write import write_text
+
+    write_text(text, output_file, session.env.stdout)
+
+
+def plain_output(output: Output) -> Output:
+    """Commands that print no report know table, json and yaml only."""
+    from labctl.errors import UsageError
+
+    if output not in (Output.TABLE, Output.JSON, Output.YAML):
+        raise UsageError(f"this command has no {output} output", hint="-o table, json or yaml")
+    return output
