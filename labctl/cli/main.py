@@ -29,7 +29,7 @@ def run(arguments: Sequence[str]) -> int:
         return error.exit_status
     except BrokenPipeError:
         return _reader_went_away()
-    except Exception as error:  # the entry point: whatever comes here is labctl's own fault
+    except Exception as error:  # noqa: BLE001 - the entry point: whatever comes here is labctl's own fault
         if type(error).__name__ == "Abort":
             sys.stderr.write("interrupted\n")
             return ExitStatus.INTERRUPTED

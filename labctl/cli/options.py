@@ -23,7 +23,9 @@ class Output(StrEnum):
 File = Annotated[
     Path | None,
     typer.Option(
-        "-f", "--file", help="The cluster's description (default: ./cluster.yaml, else the embedded cluster).",
+        "-f",
+        "--file",
+        help="The cluster's description (default: ./cluster.yaml, else the embedded cluster).",
         show_default=False,
     ),
 ]
@@ -45,7 +47,9 @@ Labs = Annotated[
 All = Annotated[bool, typer.Option("--all", help="Every lab.")]
 Count = Annotated[
     int | None,
-    typer.Option("-n", "--requests", min=1, help="Requests per check (default: what the lab says).", show_default=False),
+    typer.Option(
+        "-n", "--requests", min=1, help="Requests per check (default: what the lab says).", show_default=False
+    ),
 ]
 Concurrency = Annotated[
     int | None, typer.Option("-c", "--concurrency", min=1, help="Most requests in flight at once.", show_default=False)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from labctl.env import Env
-from labctl.events import EventSink, StepDone, StepFailed, StepProgress, StepStarted
 from labctl.errors import LabctlError
+from labctl.events import EventSink, StepDone, StepFailed, StepProgress, StepStarted
 from labctl.kube.client import KubeApi
 from labctl.objects.manifests import Obj, describe
 from labctl.objects.order import apply_order
@@ -15,7 +15,15 @@ from labctl.waiting import Pending, wait_for
 
 
 def apply_and_wait(
-    api: KubeApi, objects: Sequence[Obj], *, env: Env, sink: EventSink, step: str, title: str, group: str, timeout: float
+    api: KubeApi,
+    objects: Sequence[Obj],
+    *,
+    env: Env,
+    sink: EventSink,
+    step: str,
+    title: str,
+    group: str,
+    timeout: float,
 ) -> None:
     """Apply objects server-side in their order, then wait until each is ready; one step for the user.
 

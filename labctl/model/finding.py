@@ -1,0 +1,31 @@
+"""What `labctl doctor` finds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Severity(StrEnum):
+    """How much a finding matters."""
+
+    PASS = "pass"  # noqa: S105 - a word, not a password
+    WARN = "warn"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One check of the surroundings.
+
+    Attributes:
+        check: What was looked at.
+        severity: Whether it is good.
+        evidence: What was seen.
+        remedy: The command or step that mends it.
+    """
+
+    check: str
+    severity: Severity
+    evidence: str
+    remedy: str = ""

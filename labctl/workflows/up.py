@@ -1,0 +1,73 @@
+"""Bring a cluster up: the provider's part, then ingress-nginx."""
+
+from __future__ import annotations
+
+from labctl.env import Env
+from labctl.events import EventSink, Level, Notice, StepDone, StepStarted
+from labctl.ingress.install import controller_objects
+from labctl.kube.client import KubeApi
+from labctl.model.cluster import Cluster
+from labctl.model.inventory import Inventory, Provider
+from labctl.objects.manifests import Obj
+from labctl.providers.base import ClusterProvider
+from labctl.providers.describe import CONTROLLER_SELECTOR, describe_cluster
+from labctl.workflows.apply import apply_and_wait, wait_ready
+
+RETIRED = (
+    "ingress-nginx was retired in March 2026: it gets no fixes any more, not even for security; "
+    "use it to study and to compare, and plan the move for what is exposed"
+)
+
+
+def plan_up(inventory: Inventory, provider: ClusterProvider) -> list[str]:
+    """What `up` would do, in words; asks nothing of the cluster but whether it is there."""
+    lines = [f"bring up cluster '{inventory.name}' with provider {inventory.provider}:"]
+    lines += [f"  node {node.name} ({node.role}) at {node.address}" for node in inventory.nodes]
+    if inventory.ingress.install:
+        objects = controller_objects(inventory)
+        lines.append(f"install ingress-nginx (chart {inventory.ingress.chart_version}) unless it is there:")
+        lines += [f"  {obj['kind']} {obj['metadata']['name']}" for obj in objects]
+    return lines
+
+
+def bring_up(
+    provider: ClusterProvider, inventory: Inventory, *, env: Env, sink: EventSink, timeout: float
+) -> Cluster:
+    """Bring the cluster up and install ingress-nginx unless it is there; returns it as it then is."""
+    cluster = provider.up(sink, timeout=timeout)
+    if not inventory.ingress.install or inventory.provider is Provider.KUBECONFIG:
+        return cluster
+    api = KubeApi(cluster.kubeconfig, cluster.context)
+    try:
+        changed = _install_ingress(api, inventory, env=env, sink=sink, timeout=timeout)
+        return describe_cluster(api, inventory, cluster.kubeconfig, cluster.context) if changed else cluster
+    finally:
+        api.close()
+
+
+def _install_ingress(api: KubeApi, inventory: Inventory, *, env: Env, sink: EventSink, timeout: float) -> bool:
+    found = _controllers(api, inventory.ingress.namespace)
+    if found:
+        sink(StepStarted("ingress", "Install ingress-nginx"))
+        for workload in found:
+            wait_ready(api, workload, env=env, sink=sink, step="ingress", timeout=timeout)
+        version = found[0]["metadata"].get("labels", {}).get("app.kubernetes.io/version", "?")
+        sink(StepDone("ingress", f"controller {version} is installed", changed=False))
+        return False
+    sink(Notice(RETIRED, Level.WARNING))
+    apply_and_wait(
+        api,
+        controller_objects(inventory),
+        env=env,
+        sink=sink,
+        step="ingress",
+        title=f"Install ingress-nginx (chart {inventory.ingress.chart_version})",
+        group="",
+        timeout=timeout,
+    )
+    return True
+
+
+def _controllers(api: KubeApi, namespace: str) -> list[Obj]:
+    kinds = ("Deployment", "DaemonSet")
+    return [obj for kind in kinds for obj in api.list("apps/v1", kind, namespace, selector=CONTROLLER_SELECTOR)]
