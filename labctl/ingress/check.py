@@ -1,0 +1,128 @@
+"""Helm values checked against what labctl renders: nothing is ignored in silence, as Helm does with a misspelt key."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from labctl.config.decode import did_you_mean, kind_of
+from labctl.config.positions import Document
+from labctl.errors import ConfigError, UsageError
+from labctl.ingress.chart import HELM_ONLY, SPEC, Leaf, Spec
+from labctl.ingress.values import ValuePath
+
+USE_HELM = "install with the real Helm (`labctl ingress install --method helm`)"
+
+
+@dataclass(frozen=True, slots=True)
+class ValueProblem:
+    """A value that cannot be rendered: its path, why, and what to do."""
+
+    path: ValuePath
+    message: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        return f"{'.'.join(self.path)}: {self.message}" + (f" ({self.hint})" if self.hint else "")
+
+
+def value_problems(values: Mapping[str, Any]) -> tuple[ValueProblem, ...]:
+    """Every value that the chart does not know, that labctl does not render, or that has a wrong type."""
+    return tuple(_mapping(values, SPEC, ()))
+
+
+def check_values(values: Mapping[str, Any]) -> None:
+    """Refuse values that labctl does not render.
+
+    Raises:
+        UsageError: Names every one of them.
+    """
+    problems = value_problems(values)
+    if problems:
+        first, *others = problems
+        message = (
+            "these Helm values cannot be rendered:\n  " + "\n  ".join(map(str, problems)) if others else str(first)
+        )
+        raise UsageError(message, hint="" if others else first.hint)
+
+
+def check_values_file(document: Document, prefix: ValuePath = ()) -> None:
+    """Refuse values that labctl does not render, with their places in the file that holds them.
+
+    Args:
+        document: A values file, or a cluster.yaml.
+        prefix: Where the values are in it: empty for a values file, `("ingress", "values")` for a cluster.yaml.
+
+    Raises:
+        ConfigError: Carries every mistake.
+    """
+    values: Any = document.data
+    for key in prefix:
+        values = values.get(key) if isinstance(values, Mapping) else None
+    if values is None:
+        values = {}
+    if not isinstance(values, Mapping):
+        raise ConfigError((document.problem(prefix, f"Helm values must be a mapping, not {kind_of(values)}"),))
+    found = [
+        document.problem(
+            (*prefix, *problem.path), f"{'.'.join(problem.path)}: {problem.message}", problem.hint, key=True
+        )
+        for problem in value_problems(values)
+    ]
+    if found or document.problems:
+        raise ConfigError((*document.problems, *found))
+
+
+def _mapping(values: Mapping[str, Any], spec: Spec, path: ValuePath) -> Iterator[ValueProblem]:
+    for key, value in values.items():
+        here = (*path, key)
+        known = spec.get(key)
+        name = ".".join(here)
+        if name in HELM_ONLY:
+            if not _is_off(value):
+                yield ValueProblem(here, f"labctl does not render {HELM_ONLY[name]}", USE_HELM)
+        elif known is None:
+            yield ValueProblem(here, "the chart has no such value", _suggestion(here, spec))
+        elif isinstance(known, Leaf):
+            yield from _leaf(value, known, here)
+        elif isinstance(value, Mapping):
+            yield from _mapping(value, known, here)
+        elif value is not None:
+            yield ValueProblem(here, f"must be a mapping, not {kind_of(value)}")
+
+
+def _leaf(value: Any, known: Leaf, path: ValuePath) -> Iterator[ValueProblem]:
+    if value is None:
+        if isinstance(known.default, (int, str)) and known.default not in ("", False):
+            yield ValueProblem(path, f"cannot be removed with null (the default is {known.default})")
+        return
+    stray = isinstance(value, bool) and bool not in known.kinds
+    if stray or not isinstance(value, known.kinds):
+        yield ValueProblem(path, f"must be {known.words}, not {kind_of(value)}")
+    elif known.choices and value not in known.choices:
+        allowed = ", ".join(choice for choice in known.choices if choice)
+        near = did_you_mean(str(value), known.choices)
+        yield ValueProblem(path, f"{value!r} is not one of {allowed}", f"did you mean {near!r}?" if near else "")
+
+
+def _is_off(value: Any) -> bool:
+    """Whether a section that only Helm renders is switched off or empty, and so asks for nothing."""
+    return not value or (isinstance(value, Mapping) and value.get("enabled") is False)
+
+
+def _suggestion(path: ValuePath, spec: Spec) -> str:
+    near = did_you_mean(path[-1], spec)
+    if near:
+        return f"did you mean {'.'.join((*path[:-1], near))}?"
+    elsewhere = [name for name in (*_paths(SPEC), *HELM_ONLY) if name.rpartition(".")[2] == path[-1]]
+    closest = difflib.get_close_matches(".".join(path), elsewhere, n=1, cutoff=0.0)
+    return f"did you mean {closest[0]}?" if closest else ""
+
+
+def _paths(spec: Spec, path: ValuePath = ()) -> Iterator[str]:
+    for key, known in spec.items():
+        yield ".".join((*path, key))
+        if not isinstance(known, Leaf):
+            yield from _paths(known, (*path, key))
