@@ -31,13 +31,15 @@ def parse_manifests(text: str, source: str) -> list[Obj]:
     """Like `load_manifests`, from text; `source` names it in errors."""
     lines = text.splitlines()
     try:
-        nodes = [node for node in yaml.compose_all(text, Loader=yaml.SafeLoader) if node is not None]
-        documents = [document for document in yaml.safe_load_all(text) if document is not None]
+        nodes = list(yaml.compose_all(text, Loader=yaml.SafeLoader))
+        documents = list(yaml.safe_load_all(text))
     except yaml.MarkedYAMLError as error:
         raise ConfigError((_syntax_problem(error, source, lines),)) from error
     problems: list[Problem] = []
     objects: list[Obj] = []
     for node, document in zip(nodes, documents, strict=True):
+        if document is None:  # an empty document, as between two separators
+            continue
         missing = _what_is_wrong(document)
         if missing:
             line = node.start_mark.line
