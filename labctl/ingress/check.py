@@ -113,12 +113,12 @@ def _is_off(value: Any) -> bool:
 
 
 def _suggestion(path: ValuePath, spec: Spec) -> str:
-    near = did_you_mean(path[-1], spec)
-    if near:
-        return f"did you mean {'.'.join((*path[:-1], near))}?"
     elsewhere = [name for name in (*_paths(SPEC), *HELM_ONLY) if name.rpartition(".")[2] == path[-1]]
-    closest = difflib.get_close_matches(".".join(path), elsewhere, n=1, cutoff=0.0)
-    return f"did you mean {closest[0]}?" if closest else ""
+    if elsewhere:
+        closest = difflib.get_close_matches(".".join(path), elsewhere, n=1, cutoff=0.0)
+        return f"did you mean {closest[0]}?"
+    near = did_you_mean(path[-1], spec)
+    return f"did you mean {'.'.join((*path[:-1], near))}?" if near else ""
 
 
 def _paths(spec: Spec, path: ValuePath = ()) -> Iterator[str]:

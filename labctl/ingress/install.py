@@ -1,21 +1,43 @@
-"""The objects that an installation applies: the study's values under the user's, rendered, with a webhook certificate."""
+"""What an installation applies: the study's values under the user's, rendered, with a webhook certificate."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from labctl.config.data import data_dir
 from labctl.config.positions import parse, read_text
 from labctl.ingress.check import check_values_file
 from labctl.ingress.render import prepare, render, stamp_release
 from labctl.ingress.values import Layer, Values, merge_values, parse_set
 from labctl.ingress.webhook import WebhookCertificate, make_webhook_certificate, webhook_hosts
-from labctl.model.inventory import Ingress
+from labctl.model.inventory import Ingress, Inventory
 from labctl.objects.manifests import Obj
 
+STUDY_VALUES = "ingress-nginx/values.yaml"
 HOSTNAME_LABEL = "kubernetes.io/hostname"
+
+
+def controller_objects(inventory: Inventory, now: datetime | None = None) -> list[Obj]:
+    """What `labctl up` applies to install ingress-nginx on a cluster that has none; its namespace first.
+
+    Args:
+        inventory: Names, chart version and values; the controller runs on the first server.
+        now: The time, for the webhook's certificate; None takes the present.
+
+    Raises:
+        UsageError: Values that labctl does not render.
+    """
+    found = layers(load_values(data_dir("manifests") / STUDY_VALUES), inventory.ingress, controller_node(inventory))
+    values = merge_values(*(layer.values for layer in found))
+    return install_objects(values, inventory.ingress, now or datetime.now(UTC))
+
+
+def controller_node(inventory: Inventory) -> str | None:
+    """The node that the study pins the controller to: the first server; None where the nodes are not known."""
+    return inventory.servers[0].name if inventory.servers else None
 
 
 def load_values(path: Path) -> Values:
