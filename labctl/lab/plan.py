@@ -1,0 +1,191 @@
+"""What a lab comes to on a given cluster: the objects of each step, and the requests of each probe. Pure."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from labctl.errors import ClusterError, UsageError
+from labctl.model.cluster import Cluster, Endpoint
+from labctl.model.lab import ApplyStep, Lab, PatchStep, ProbeStep, TlsMode
+from labctl.model.probe import ProbePlan, Request, Resolve, Tls
+from labctl.objects.manifests import Obj, load_manifests
+
+MANAGED_BY = "app.kubernetes.io/managed-by"
+LAB_LABEL = "labctl.dev/lab"
+REQUEST_TIMEOUT = 10.0
+"""Seconds that one request may take."""
+CLUSTER_WIDE = frozenset(
+    {
+        "Namespace",
+        "Node",
+        "PersistentVolume",
+        "ClusterRole",
+        "ClusterRoleBinding",
+        "IngressClass",
+        "StorageClass",
+        "PriorityClass",
+        "CustomResourceDefinition",
+        "ValidatingWebhookConfiguration",
+        "MutatingWebhookConfiguration",
+    }
+)
+"""Kinds without a namespace that manifests of labs may hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """What the command line changes of a lab; None and the empty string leave it as it is.
+
+    Attributes:
+        count: Requests of every probe with an expectation that allows for chance, or of more than one request.
+        concurrency: Most requests in flight.
+        ingress_class: IngressClass of the lab's Ingresses.
+        namespace: Namespace of its objects.
+        timeout: Seconds for one request.
+    """
+
+    count: int | None = None
+    concurrency: int | None = None
+    ingress_class: str = ""
+    namespace: str = ""
+    timeout: float | None = None
+
+
+def check_provider(lab: Lab, cluster: Cluster) -> str:
+    """Why a lab cannot run on a cluster; empty when it can."""
+    reason = lab.unsupported.get(cluster.provider, "")
+    if reason:
+        return reason
+    if lab.needs_ingress and not cluster.ingress.http:
+        return "no ingress controller answers on this cluster"
+    return ""
+
+
+def namespace_of(lab: Lab, overrides: Overrides) -> str:
+    """The namespace that the lab's objects live in."""
+    return overrides.namespace or lab.namespace
+
+
+def lab_objects(lab: Lab, overrides: Overrides) -> list[Obj]:
+    """Every object of every ApplyStep, stamped: what `clean` removes and `list` shows."""
+    return [obj for step in lab.steps if isinstance(step, ApplyStep) for obj in step_objects(lab, step, overrides)]
+
+
+def step_objects(lab: Lab, step: ApplyStep, overrides: Overrides) -> list[Obj]:
+    """The objects of one ApplyStep in the manifests' order, stamped with namespace, labels and IngressClass.
+
+    Raises:
+        ConfigError: A manifest is not valid.
+    """
+    found = (obj for manifest in step.manifests for obj in load_manifests(lab.directory / manifest))
+    return [stamp(obj, lab, overrides) for obj in found]
+
+
+def stamp(obj: Obj, lab: Lab, overrides: Overrides) -> Obj:
+    """An object as the lab applies it: in its namespace unless it names one, labelled, of the wanted IngressClass."""
+    stamped = copy.deepcopy(obj)
+    metadata = stamped.setdefault("metadata", {})
+    metadata["labels"] = {**(metadata.get("labels") or {}), MANAGED_BY: "labctl", LAB_LABEL: lab.name}
+    if stamped["kind"] not in CLUSTER_WIDE:
+        metadata.setdefault("namespace", namespace_of(lab, overrides))
+    if stamped["kind"] == "Ingress" and overrides.ingress_class:
+        stamped.setdefault("spec", {})["ingressClassName"] = overrides.ingress_class
+    return stamped
+
+
+def probe_steps(lab: Lab, *, changes: bool) -> list[ProbeStep]:
+    """The probes of a lab.
+
+    Args:
+        lab: The lab.
+        changes: Whether those behind a PatchStep are among them: `run` performs them, `verify` changes nothing and
+            so leaves them out.
+    """
+    steps: list[ProbeStep] = []
+    for step in lab.steps:
+        if isinstance(step, PatchStep) and not changes:
+            break
+        if isinstance(step, ProbeStep):
+            steps.append(step)
+    return steps
+
+
+def endpoint_for(step: ProbeStep, cluster: Cluster) -> Endpoint:
+    """Where a probe is sent: the first ingress endpoint of its scheme.
+
+    Raises:
+        ClusterError: No controller answers for that scheme.
+    """
+    endpoints = cluster.ingress.https if step.scheme == "https" else cluster.ingress.http
+    if not endpoints:
+        raise ClusterError(
+            f"no ingress controller answers {step.scheme} on cluster {cluster.name!r}",
+            hint="`labctl ingress install` installs one, `labctl status` shows what there is",
+        )
+    return endpoints[0]
+
+
+def probe_plan(
+    lab: Lab, step: ProbeStep, cluster: Cluster, overrides: Overrides, ca_file: Path | None = None
+) -> ProbePlan:
+    """The requests of a probe on a cluster.
+
+    Args:
+        lab: The lab.
+        step: The probe.
+        cluster: Where it is sent.
+        overrides: From the command line.
+        ca_file: The certificate of `step.ca_secret`, as a PEM file.
+
+    Raises:
+        ClusterError: No controller answers for its scheme.
+        UsageError: The certificate is needed and was not given.
+    """
+    endpoint = endpoint_for(step, cluster)
+    if step.scheme == "https" and step.tls is TlsMode.VERIFY and ca_file is None:
+        raise UsageError(f"lab {lab.name}, check {step.name}: the certificate of Secret {step.ca_secret} is missing")
+    count = overrides.count if overrides.count is not None and step.count > 1 else step.count
+    concurrency = overrides.concurrency if overrides.concurrency is not None else step.concurrency
+    return ProbePlan(
+        name=step.name,
+        request=Request(url_of(step, endpoint), step.method, step.headers, cookie_jar=step.cookie_jar),
+        count=count,
+        concurrency=min(concurrency, count),
+        connection=step.connection,
+        timeout=overrides.timeout if overrides.timeout is not None else REQUEST_TIMEOUT,
+        resolve=(Resolve(step.host, endpoint.port, endpoint.address),) if step.host else (),
+        tls=_tls(step, ca_file),
+        by=step.by,
+        versions=lab.versions,
+    )
+
+
+def _tls(step: ProbeStep, ca_file: Path | None) -> Tls:
+    if step.tls is TlsMode.INSECURE:
+        return Tls(verify=False)
+    return Tls(verify=True, ca_file=ca_file if step.tls is TlsMode.VERIFY else None)
+
+
+def url_of(step: ProbeStep, endpoint: Endpoint) -> str:
+    """The URL as the user would type it: the probe's host, or the endpoint's address, and the endpoint's port."""
+    host = step.host or (f"[{endpoint.address}]" if ":" in endpoint.address else endpoint.address)
+    default = 443 if step.scheme == "https" else 80
+    port = "" if endpoint.port == default else f":{endpoint.port}"
+    return f"{step.scheme}://{host}{port}{step.path}"
+
+
+def host_paths(ingresses: Iterable[Obj]) -> dict[tuple[str, str], Obj]:
+    """Host and path of every rule → the Ingress that claims it; canaries claim nothing, they share."""
+    claims: dict[tuple[str, str], Obj] = {}
+    for ingress in ingresses:
+        annotations: Mapping[str, Any] = ingress["metadata"].get("annotations") or {}
+        if annotations.get("nginx.ingress.kubernetes.io/canary") == "true":
+            continue
+        for rule in ingress.get("spec", {}).get("rules") or []:
+            for path in (rule.get("http") or {}).get("paths") or []:
+                claims.setdefault((rule.get("host", ""), path.get("path") or "/"), ingress)
+    return claims
