@@ -1,0 +1,46 @@
+"""Which controllers there are, and which resources they need to see."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+from labctl.embedded.clientset import ApiError, Clientset
+from labctl.embedded.controllers import meta
+from labctl.embedded.controllers.controller import Controller
+from labctl.embedded.controllers.deployment import DeploymentController
+from labctl.embedded.controllers.endpoints import EndpointsController, EndpointSliceController
+from labctl.embedded.controllers.garbage import GarbageCollector
+from labctl.embedded.controllers.namespaces import NamespaceController
+from labctl.embedded.controllers.replicasets import ReplicaSetController, ReplicationControllerController
+from labctl.embedded.controllers.scheduler import Scheduler
+from labctl.embedded.controllers.serviceaccounts import RootCAPublisher, ServiceAccountController
+from labctl.embedded.controllers.settings import ControllerSettings
+from labctl.embedded.kinds.resources import BUILTIN, storage_key
+
+_CRDS = "customresourcedefinitions.apiextensions.k8s.io"
+
+
+def all_controllers(settings: ControllerSettings) -> Iterator[Controller]:
+    """Every controller of the cluster, in the order in which they hear of a change."""
+    yield ServiceAccountController()
+    yield RootCAPublisher(settings.root_ca)
+    yield DeploymentController()
+    yield ReplicaSetController()
+    yield ReplicationControllerController()
+    yield Scheduler(random.Random(settings.seed))  # noqa: S311  chooses among equals
+    yield EndpointsController()
+    yield EndpointSliceController()
+    yield GarbageCollector()
+    yield NamespaceController()
+
+
+def observed_resources(clientset: Clientset) -> list[str]:
+    """Every stored resource: the built-in ones, and those that CustomResourceDefinitions define."""
+    found = dict.fromkeys(storage_key(resource) for resource in BUILTIN if resource.stored)
+    found.pop("componentstatuses", None)
+    try:
+        definitions = clientset.list(_CRDS)
+    except ApiError:
+        return list(found)
+    return [*found, *(meta.name(definition) for definition in definitions)]

@@ -1,0 +1,200 @@
+"""Scheduling as a controller: one pod at a time, retried when something that could help has changed."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from labctl.embedded.clientset import Change, ChangeType, Obj
+from labctl.embedded.controllers import meta, pods, selectors
+from labctl.embedded.controllers.controller import BaseController
+from labctl.embedded.controllers.meta import Key
+from labctl.embedded.controllers.scheduler.affinity import Affinity
+from labctl.embedded.controllers.scheduler.filters import Filter, Objection, filters, required_affinity_matches
+from labctl.embedded.controllers.scheduler.scores import scores
+from labctl.embedded.controllers.scheduler.spread import Spread
+from labctl.embedded.controllers.scheduler.state import NodeState, node_states
+from labctl.embedded.controllers.view import View
+from labctl.embedded.controllers.wanted import WARNING, Note, Plan, Record, Update, Wanted
+
+NODES = "nodes"
+_OWN_NAME = "default-scheduler"
+
+
+class Scheduler(BaseController):
+    """Binds pods that name the default scheduler to nodes."""
+
+    name = _OWN_NAME
+    resources = frozenset({pods.PODS, NODES})
+
+    def __init__(self, choose: random.Random) -> None:
+        """Make a scheduler.
+
+        Args:
+            choose: Decides between equally good nodes.
+        """
+        self._choose = choose
+
+    def keys(self, change: Change, view: View) -> Iterable[Key]:
+        """A pod without a node; every such pod that a change of a node or of another pod may help."""
+        if change.resource == NODES:
+            helped = "" if _node_changed(change) else None
+        elif _is_waiting(change.object):
+            return (meta.key(change.object),) if _is_worth_a_try(change) else ()
+        else:
+            helped = _help(change)
+        if helped is None:
+            return ()
+        return tuple(meta.key(pod) for pod in view.on_node("") if _is_waiting(pod) and helped in _obstacle(pod))
+
+    def reconcile(self, view: View, key: Key, now: float) -> Plan:
+        """Bind the pod to the best possible node, or say why there is none."""
+        pod = view.get(pods.PODS, *key)
+        if pod is None or not _is_waiting(pod):
+            return ()
+        if meta.spec(pod).get("schedulingGates"):
+            return _report(pod, "SchedulingGated", "Scheduling is blocked due to non-empty scheduling gates", now)
+        states = node_states(view)
+        affinity = Affinity(pod, states, view)
+        spread = Spread(pod, states, _siblings(view, pod), required_affinity_matches)
+        objections = [_first_objection(pod, state, filters(pod, states, affinity, spread)) for state in states]
+        possible = [state for state, objection in zip(states, objections, strict=True) if objection is None]
+        if not possible:
+            return _unschedulable(pod, [entry for entry in objections if entry is not None], now)
+        return _bind(pod, self._best(pod, possible, affinity, spread), now)
+
+    def _best(self, pod: Obj, possible: Sequence[NodeState], affinity: Affinity, spread: Spread) -> Obj:
+        if len(possible) == 1:
+            return possible[0].node
+        values = scores(pod, possible, affinity, spread)
+        highest = max(values)
+        return self._choose.choice(
+            [state.node for state, value in zip(possible, values, strict=True) if value == highest]
+        )
+
+
+def _is_waiting(pod: Obj) -> bool:
+    spec = meta.spec(pod)
+    return (
+        not spec.get("nodeName")
+        and spec.get("schedulerName", _OWN_NAME) == _OWN_NAME
+        and not meta.deleting(pod)
+        and not pods.is_finished(pod)
+    )
+
+
+def _is_worth_a_try(change: Change) -> bool:
+    """Whether a waiting pod is new or changed in what counts (and not only in what the scheduler itself wrote)."""
+    before, after = change.previous, change.object
+    return before is None or (meta.spec(before), meta.labels(before)) != (meta.spec(after), meta.labels(after))
+
+
+def _obstacle(pod: Obj) -> str:
+    """What kept a pod from being scheduled last time: the message of its PodScheduled condition."""
+    found: str = (meta.condition_of(pod, "PodScheduled") or {}).get("message", "")
+    return found
+
+
+def _help(change: Change) -> str | None:
+    """Which obstacles another pod's change may have removed, as a part of their text; empty for all, None for none."""
+    pod, before = change.object, change.previous
+    if not meta.spec(pod).get("nodeName"):
+        return None
+    if change.type is ChangeType.DELETED or (before is not None and pods.is_finished(pod) != pods.is_finished(before)):
+        return ""
+    came = before is None or not meta.spec(before).get("nodeName") or meta.labels(pod) != meta.labels(before)
+    # More pods on nodes can only help who wants to be near them, or has to be spread evenly with them.
+    return "didn't match pod" if came else None
+
+
+def _node_changed(change: Change) -> bool:
+    """Whether a node changed in what the filters look at (and not only in its heartbeat)."""
+    before, after = change.previous, change.object
+    if before is None or change.type is ChangeType.DELETED:
+        return True
+    return (meta.spec(before), meta.labels(before), meta.status(before).get("allocatable")) != (
+        meta.spec(after),
+        meta.labels(after),
+        meta.status(after).get("allocatable"),
+    )
+
+
+def _first_objection(pod: Obj, state: NodeState, tests: Iterable[Filter]) -> Objection | None:
+    return next((found for test in tests if (found := test(pod, state)) is not None), None)
+
+
+def _siblings(view: View, pod: Obj) -> Obj | None:
+    """A selector for the pods that belong together with this one: by its Services, else by its controller."""
+    labels: dict[str, str] = {}
+    for service in view.list("services", meta.namespace(pod)):
+        chosen = meta.spec(service).get("selector")
+        if selectors.matches_map(chosen, meta.labels(pod)):
+            labels |= chosen or {}
+    owner = meta.controller_of(pod)
+    controller = view.by_uid(owner["uid"]) if owner else None
+    selector = meta.spec(controller).get("selector") if controller else None
+    expressions: list[Obj] = []
+    if isinstance(selector, dict):
+        is_label_selector = "matchLabels" in selector or "matchExpressions" in selector
+        labels |= (selector.get("matchLabels") or {}) if is_label_selector else selector
+        expressions = (selector.get("matchExpressions") or []) if is_label_selector else []
+    if not labels and not expressions:
+        return None
+    return {"matchLabels": labels, "matchExpressions": expressions}
+
+
+def _condition(pod: Obj, status: str, reason: str, message: str, now: float) -> list[Obj]:
+    known = meta.condition_of(pod, "PodScheduled")
+    since = known["lastTransitionTime"] if known and known["status"] == status else meta.rfc3339(now)
+    new: Obj = {"type": "PodScheduled", "status": status, "lastProbeTime": None, "lastTransitionTime": since}
+    if status == "False":
+        new |= {"observedGeneration": meta.generation(pod), "reason": reason, "message": message}
+    others = [entry for entry in meta.status(pod).get("conditions") or () if entry["type"] != "PodScheduled"]
+    return [*others, new]
+
+
+def _report(pod: Obj, reason: str, message: str, now: float) -> list[Wanted]:
+    """Say in the pod's condition that it is not scheduled."""
+    known = meta.condition_of(pod, "PodScheduled")
+    if known and (known["status"], known.get("reason"), known.get("message")) == ("False", reason, message):
+        return []
+    conditions = _condition(pod, "False", reason, message, now)
+    return [Update(pods.PODS, meta.with_status(pod, {**meta.status(pod), "conditions": conditions}), "status")]
+
+
+def _unschedulable(pod: Obj, objections: Sequence[Objection], now: float) -> list[Wanted]:
+    message = explain(objections)
+    event = Record(pod, Note("FailedScheduling", message, WARNING), action="Scheduling")
+    return [event, *_report(pod, "Unschedulable", message, now)]
+
+
+def explain(objections: Sequence[Objection]) -> str:
+    """The text of FailedScheduling: reasons with the number of nodes, and what preemption could do."""
+    if not objections:
+        return "no nodes available to schedule pods"
+    total = len(objections)
+    reasons = Counter(reason for objection in objections for reason in objection.reasons)
+    listed = ", ".join(sorted(f"{count} {reason}" for reason, count in reasons.items()))
+    unhelpful = sum(objection.final for objection in objections)
+    outcomes = {
+        "No preemption victims found for incoming pod": total - unhelpful,
+        "Preemption is not helpful for scheduling": unhelpful,
+    }
+    preemption = ", ".join(sorted(f"{count} {reason}" for reason, count in outcomes.items() if count))
+    return (
+        f"0/{total} nodes are available: {listed}. no new claims to deallocate,"
+        f" preemption: 0/{total} nodes are available: {preemption}."
+    )
+
+
+def _bind(pod: Obj, node: Obj, now: float) -> list[Wanted]:
+    text = f"Successfully assigned {meta.namespace(pod)}/{meta.name(pod)} to {meta.name(node)}"
+    binding = {
+        "apiVersion": "v1",
+        "kind": "Binding",
+        "metadata": {"name": meta.name(pod), "namespace": meta.namespace(pod), "uid": meta.uid(pod)},
+        "target": {"apiVersion": "v1", "kind": "Node", "name": meta.name(node)},
+    }
+    event = Record(pod, Note("Scheduled", text), action="Binding")
+    return [Update(pods.PODS, binding, "binding", then=event)]

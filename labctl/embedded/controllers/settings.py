@@ -1,0 +1,33 @@
+"""What an administrator sets on kube-controller-manager's and kube-scheduler's command lines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ControllerSettings:
+    """Times and names the controllers work with. All durations in seconds.
+
+    Attributes:
+        server: Name of the node the control plane runs on; the host part of some events.
+        root_ca: PEM of the API's certificate authority, published as ConfigMap `kube-root-ca.crt` in every namespace.
+        time_scale: Factor on every waiting time that stands for slowness of real machines (node grace period, eviction
+            delay, retry of a failed Job); 1 is as slow as Kubernetes.
+        node_monitor_grace_period: Without a renewed lease for this long, a node is NotReady
+            (`--node-monitor-grace-period`).
+        lease_renew_interval: How often a living node renews its lease. Slower than a kubelet's 10 s: each renewal is a
+            write, and nothing in one process dies unnoticed.
+        lease_duration: `spec.leaseDurationSeconds` of node leases.
+        event_ttl: How long events are kept (`--event-ttl`).
+        seed: Seed of the scheduler's choice among equally good nodes; None takes the system's randomness.
+    """
+
+    server: str = "k3s-s"
+    root_ca: str = ""
+    time_scale: float = 1.0
+    node_monitor_grace_period: float = 50.0
+    lease_renew_interval: float = 25.0
+    lease_duration: int = 40
+    event_ttl: float = 3600.0
+    seed: int | None = None
