@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import typer
-from typer.exceptions import TyperException
 
 from labctl.cli import cluster, files, labs, probe
 
@@ -14,16 +15,24 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for command in (cluster.up, cluster.status, cluster.down, cluster.doctor):
-    app.command(rich_help_panel="Cluster")(command)
-app.command("list", rich_help_panel="Labs")(labs.list_labs)
-for command in (labs.show, labs.run, labs.verify, labs.clean):
-    app.command(rich_help_panel="Labs")(command)
-app.command(rich_help_panel="Labs")(probe.probe)
-for command in (files.init, files.kubeconfig, files.hosts, files.version):
-    app.command(rich_help_panel="Files and facts")(command)
+_PANELS: dict[str, dict[str, Callable[..., int]]] = {
+    "Cluster": {"up": cluster.up, "status": cluster.status, "down": cluster.down, "doctor": cluster.doctor},
+    "Labs": {
+        "list": labs.list_labs,
+        "show": labs.show,
+        "run": labs.run,
+        "verify": labs.verify,
+        "clean": labs.clean,
+        "probe": probe.probe,
+    },
+    "Files and facts": {
+        "init": files.init,
+        "kubeconfig": files.kubeconfig,
+        "hosts": files.hosts,
+        "version": files.version,
+    },
+}
 
-
-def usage_errors() -> type[Exception]:
-    """What Typer raises for a command line that it cannot parse."""
-    return TyperException
+for panel, commands in _PANELS.items():
+    for name, command in commands.items():
+        app.command(name, rich_help_panel=panel)(command)

@@ -13,14 +13,15 @@ from labctl.status import ExitStatus
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command; returns the process's exit code (labctl.status.ExitStatus)."""
-    from labctl.cli.app import app, usage_errors
+    from typer.exceptions import TyperException
+
+    from labctl.cli.app import app
 
     try:
         status = app(args=list(arguments), prog_name="labctl", standalone_mode=False)
         return int(status) if isinstance(status, int) else ExitStatus.OK
-    except usage_errors() as error:
-        error.show()
-        return int(error.exit_code)
+    except TyperException as error:  # a command line that cannot be parsed
+        return _show_usage_error(error)
     except (KeyboardInterrupt, EOFError):
         sys.stderr.write("interrupted\n")
         return ExitStatus.INTERRUPTED
@@ -46,6 +47,15 @@ def show_error(error: LabctlError, stream: TextIO) -> None:
             stream.write(_problem_text(problem))
     if error.hint:
         stream.write(f"hint: {error.hint}\n")
+
+
+def _show_usage_error(error: Exception) -> int:
+    show = getattr(error, "show", None)  # Typer's own form, with the usage line, where it has one
+    if callable(show):
+        show()
+    else:
+        sys.stderr.write(f"error: {error}\n")
+    return ExitStatus.USAGE
 
 
 def _problem_text(problem: Problem) -> str:

@@ -193,14 +193,21 @@ class KubeApi:
                 return
             query = query | {"continue": token}
 
-    def apply(self, obj: Obj, *, dry_run: bool = False) -> Obj:
-        """Server-side apply as field manager `labctl`, taking over fields that others own.
+    def apply(self, obj: Obj, *, owner: str = "", dry_run: bool = False) -> Obj:
+        """Server-side apply, taking over fields that others own.
+
+        Args:
+            obj: The object, as far as it is to be decided.
+            owner: Applies as field manager `labctl-OWNER` instead of `labctl`: two owners can then share an object,
+                each with labels of its own.
+            dry_run: Ask only what would come out.
 
         Raises:
             ApiRefusedError: The server refuses the object; the message names it.
         """
         metadata = obj["metadata"]
-        query = {"fieldManager": FIELD_MANAGER, "force": "true"} | ({"dryRun": "All"} if dry_run else {})
+        manager = f"{FIELD_MANAGER}-{owner}" if owner else FIELD_MANAGER
+        query = {"fieldManager": manager, "force": "true"} | ({"dryRun": "All"} if dry_run else {})
         try:
             resource = self.resource(obj["apiVersion"], obj["kind"])
             path = resource.path(metadata.get("namespace", ""), metadata["name"])

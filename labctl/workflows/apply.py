@@ -24,6 +24,7 @@ def apply_and_wait(
     title: str,
     group: str,
     timeout: float,
+    owner: str = "",
 ) -> None:
     """Apply objects server-side in their order, then wait until each is ready; one step for the user.
 
@@ -34,7 +35,7 @@ def apply_and_wait(
     sink(StepStarted(step, title, group))
     try:
         for done, obj in enumerate(apply_order(list(objects)), start=1):
-            api.apply(obj)
+            api.apply(obj, owner=owner)
             sink(StepProgress(step, done, len(objects), describe(obj)))
         for obj in objects:
             wait_ready(api, obj, env=env, sink=sink, step=step, timeout=timeout)

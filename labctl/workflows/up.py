@@ -30,9 +30,7 @@ def plan_up(inventory: Inventory, provider: ClusterProvider) -> list[str]:
     return lines
 
 
-def bring_up(
-    provider: ClusterProvider, inventory: Inventory, *, env: Env, sink: EventSink, timeout: float
-) -> Cluster:
+def bring_up(provider: ClusterProvider, inventory: Inventory, *, env: Env, sink: EventSink, timeout: float) -> Cluster:
     """Bring the cluster up and install ingress-nginx unless it is there; returns it as it then is."""
     cluster = provider.up(sink, timeout=timeout)
     if not inventory.ingress.install or inventory.provider is Provider.KUBECONFIG:

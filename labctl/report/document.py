@@ -1,0 +1,108 @@
+"""A report as plain data: the stable, versioned document `labctl.report/v1` (docs/report-json.md)."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from labctl.model.report import Check, Hits, LabReport, Report, Verdict
+
+SCHEMA = "labctl.report/v1"
+
+Document = dict[str, Any]
+
+
+def report_document(report: Report) -> Document:
+    """The document; every number rounded to what was measured."""
+    document: Document = {
+        "schema": SCHEMA,
+        "command": report.command,
+        "started": report.started.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "elapsed_s": round(report.elapsed_s, 3),
+        "result": report.result.value,
+    }
+    if report.partial:
+        document["partial"] = True
+    if report.cluster is not None:
+        cluster = report.cluster
+        document["cluster"] = {
+            "provider": cluster.provider,
+            "name": cluster.name,
+            "version": cluster.version,
+            "nodes": cluster.nodes,
+        }
+    document["labs"] = [_lab(lab) for lab in report.labs]
+    return document
+
+
+def report_json(report: Report) -> str:
+    """The document as JSON text."""
+    return json.dumps(report_document(report), indent=2, ensure_ascii=False) + "\n"
+
+
+def report_yaml(report: Report) -> str:
+    """The same document as YAML."""
+    import yaml
+
+    return yaml.safe_dump(report_document(report), sort_keys=False, allow_unicode=True, width=120)
+
+
+def _lab(lab: LabReport) -> Document:
+    document: Document = {"name": lab.name, "title": lab.title, "result": lab.result.value}
+    document["elapsed_s"] = round(lab.elapsed_s, 3)
+    for key in ("reason", "hint"):
+        if getattr(lab, key):
+            document[key] = getattr(lab, key)
+    if lab.warnings:
+        document["warnings"] = list(lab.warnings)
+    document["checks"] = [_check(check) for check in lab.checks]
+    return document
+
+
+def _check(check: Check) -> Document:
+    document: Document = {
+        "name": check.name,
+        "title": check.title,
+        "result": check.result.value,
+        "url": check.url,
+        "curl": check.curl,
+        "requests": check.requests,
+        "errors": check.errors,
+        "error_kinds": dict(check.error_kinds),
+        "elapsed_s": round(check.elapsed_s, 4),
+        "requests_per_s": round(check.requests_per_s, 1),
+        "latency_ms": None,
+        "status": dict(check.status),
+        "by": check.by,
+        "hits": [_hits(hits) for hits in check.hits],
+        "verdict": _verdict(check.verdict) if check.verdict else None,
+    }
+    if check.latency is not None:
+        latency = check.latency
+        document["latency_ms"] = {name: round(getattr(latency, name), 3) for name in ("p50", "p90", "p99", "max")}
+    if check.first is not None:
+        document["first_round"] = _check(check.first)
+    if check.partial:
+        document["partial"] = True
+    return document
+
+
+def _hits(hits: Hits) -> Document:
+    return {
+        "key": hits.key,
+        "pods": dict(hits.pods),
+        "nodes": dict(hits.nodes),
+        "hits": hits.hits,
+        "share": round(hits.share, 6),
+        "expected": None if hits.expected is None else round(hits.expected, 6),
+    }
+
+
+def _verdict(verdict: Verdict) -> Document:
+    return {
+        "passed": verdict.passed,
+        "method": verdict.method,
+        "p_value": verdict.p_value,
+        "confidence": verdict.confidence,
+        "reason": verdict.reason,
+    }

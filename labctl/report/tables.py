@@ -1,0 +1,143 @@
+"""Reports as rich renderables: one table per check, the verdict in words below it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from labctl.model.report import Check, Hits, LabReport, Report, Result
+from labctl.report.marks import MARKS, STYLES
+
+BAR_WIDTH = 20
+ROOMY = 100
+"""From this many columns on, tables also show bars."""
+
+
+def report_view(report: Report, width: int) -> Group:
+    """Every lab with its checks, and one line for the whole."""
+    parts: list[RenderableType] = []
+    for lab in report.labs:
+        parts += [lab_view(lab, width), Text()]
+    parts.append(summary(report))
+    return Group(*parts)
+
+
+def summary(report: Report) -> Text:
+    """One line: what came out, and how long it took."""
+    checks = [check for lab in report.labs for check in lab.checks]
+    passed = sum(check.result is Result.PASSED for check in checks)
+    skipped = sum(lab.result is Result.SKIPPED for lab in report.labs)
+    requests = sum(check.requests for check in checks)
+    text = f"{report.result.value}: {passed} of {len(checks)} checks passed, {requests:,} requests"
+    text += f", {report.elapsed_s:.1f} s"
+    if skipped:
+        text += f"; {skipped} of {len(report.labs)} labs skipped"
+    if report.partial:
+        text += "; interrupted, this is what was done until then"
+    return Text(text, style=f"bold {STYLES[report.result]}")
+
+
+def lab_view(lab: LabReport, width: int) -> Group:
+    """A lab's heading, then its checks."""
+    heading = Text.assemble(
+        (f"{MARKS[lab.result]} {lab.name}", f"bold {STYLES[lab.result]}"),
+        (f"  {lab.title}" if lab.title else "", "bold"),
+    )
+    parts: list[RenderableType] = [heading]
+    if lab.reason:
+        parts.append(Text(f"  {lab.result.value}: {lab.reason}", style=STYLES[lab.result]))
+    if lab.hint:
+        parts.append(Text(f"  hint: {lab.hint}"))
+    parts += [Text(f"  warning: {warning}", style="yellow") for warning in lab.warnings]
+    for check in lab.checks:
+        parts.append(check_view(check, width))
+    return Group(*parts)
+
+
+def check_view(check: Check, width: int) -> Group:
+    """One check: what was asked, who answered, and the judgement."""
+    parts: list[RenderableType] = [Text(), _headline(check)]
+    if check.hits:
+        parts.append(hits_table(check, width))
+    if check.first is not None and check.first.verdict is not None:
+        parts.append(Text(f"    first round of {check.first.requests}: {check.first.verdict.reason}", style="dim"))
+    if check.verdict is not None:
+        word = "" if check.verdict.passed else f"{check.result.value}: "
+        parts.append(Text(f"    {word}{check.verdict.reason}", style=STYLES[check.result]))
+    return Group(*parts)
+
+
+def _headline(check: Check) -> Text:
+    numbers = [f"{check.requests:,} requests"] if check.requests != 1 else ["1 request"]
+    if check.requests > 1:
+        numbers.append(f"{check.requests_per_s:,.0f}/s")
+    if check.latency is not None:
+        numbers.append(f"p50 {check.latency.p50:.1f} ms, p99 {check.latency.p99:.1f} ms")
+    if check.status:
+        numbers.append("status " + ", ".join(f"{code}×{count}" for code, count in check.status.items()))
+    if check.errors:
+        kinds = ", ".join(f"{name}×{count}" for name, count in check.error_kinds.items())
+        numbers.append(f"{check.errors} errors ({kinds})")
+    if check.partial:
+        numbers.append("interrupted")
+    return Text.assemble(
+        (f"  {MARKS[check.result]} {check.name}", STYLES[check.result]),
+        (f"  {check.url}", "cyan"),
+        (f"  {check.title}" if check.title else "", ""),
+        ("\n    " + " · ".join(numbers), "dim"),
+    )
+
+
+def hits_table(check: Check, width: int) -> Table:
+    """Who answered, how often: pod, node, version (or another key), hits, share, expected, bar."""
+    by_pod = check.by == "pod"
+    roomy = width >= ROOMY
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, show_edge=False)
+    table.add_column("   ", width=3)
+    if not by_pod:
+        table.add_column(check.by, no_wrap=True)
+    table.add_column("pod", overflow="fold" if roomy else "ellipsis", no_wrap=not roomy)
+    if any(hits.nodes for hits in check.hits):
+        table.add_column("node", no_wrap=True)
+    for name in ("hits", "share", "expected"):
+        table.add_column(name, justify="right", no_wrap=True)
+    if roomy:
+        table.add_column("", no_wrap=True)
+    for row in _rows(check, by_pod=by_pod, roomy=roomy):
+        table.add_row("", *row)
+    return table
+
+
+def _rows(check: Check, *, by_pod: bool, roomy: bool) -> Iterator[list[RenderableType]]:
+    with_nodes = any(hits.nodes for hits in check.hits)
+    total = sum(hits.hits for hits in check.hits) or 1
+    for hits in check.hits:
+        numbers = [f"{hits.hits:,}", f"{hits.share:.1%}", "" if hits.expected is None else f"{hits.expected:.1%}"]
+        bars = [bar(hits.share, hits.expected)] if roomy else []
+        if by_pod:
+            node = [hits.nodes.get(hits.key, "")] if with_nodes else []
+            yield [hits.key or "(no pod named)", *node, *numbers, *bars]
+            continue
+        style = "bold"
+        yield [Text(hits.key or "(none)", style), "", *([""] if with_nodes else []), *numbers, *bars]
+        yield from _pod_rows(hits, total, with_nodes=with_nodes, roomy=roomy)
+
+
+def _pod_rows(hits: Hits, total: int, *, with_nodes: bool, roomy: bool) -> Iterable[list[RenderableType]]:
+    for pod, count in hits.pods.items():
+        node: list[RenderableType] = [Text(hits.nodes.get(pod, ""), "dim")] if with_nodes else []
+        numbers: list[RenderableType] = [Text(f"{count:,}", "dim"), Text(f"{count / total:.1%}", "dim"), ""]
+        yield ["", Text(pod, "dim"), *node, *numbers, *([bar(count / total, None)] if roomy else [])]
+
+
+def bar(share: float, expected: float | None) -> Text:
+    """A bar of the share, with a mark where the expected share ends."""
+    filled = round(share * BAR_WIDTH)
+    cells = ["█"] * filled + [" "] * (BAR_WIDTH - filled)
+    if expected is not None:
+        place = min(BAR_WIDTH - 1, max(0, round(expected * BAR_WIDTH) - 1))
+        cells[place] = "▓" if place < filled else "│"
+    return Text("".join(cells).rstrip(), style="blue")

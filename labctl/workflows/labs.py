@@ -1,0 +1,178 @@
+"""What running and verifying labs share: the cluster they are performed on, and one probe from plan to judgement."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from labctl.env import Env
+from labctl.errors import LabctlError
+from labctl.events import CheckDone, EventSink, StepDone, StepFailed, StepProgress, StepStarted
+from labctl.kube.client import KubeApi
+from labctl.lab.certificate import certificate_of
+from labctl.lab.plan import Overrides, namespace_of, probe_plan
+from labctl.model.cluster import Cluster
+from labctl.model.lab import Lab, ProbeStep, TlsMode
+from labctl.model.probe import ProbePlan, ProbeResult
+from labctl.model.report import Check, ClusterInfo, LabReport, Result
+from labctl.probe.engine import run as send
+from labctl.verdict.judge import Directory, build_check
+from labctl.verdict.repeat import combine, needs_second_round
+from labctl.workflows.directory import pod_nodes, ready_pods
+
+SETTLE_SECONDS = 10.0
+"""How long a change may take until the controller answers by it (a real one was seen to take up to 3 s)."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabOptions:
+    """What the command line says about running labs.
+
+    Attributes:
+        requests: Requests per check; None takes the lab's.
+        concurrency: Most in flight; None takes the lab's.
+        confidence: Of statistical checks.
+        ingress_class: IngressClass; None takes the cluster file's.
+        timeout: Seconds that one wait may take.
+    """
+
+    requests: int | None = None
+    concurrency: int | None = None
+    confidence: float = 0.999
+    ingress_class: str | None = None
+    timeout: float = 60.0
+
+
+@dataclass(slots=True)
+class Bench:
+    """Where labs are performed: the cluster, its API, and where events go.
+
+    Attributes:
+        interrupted: Set once the user pressed Ctrl-C; nothing new is begun after that.
+    """
+
+    cluster: Cluster
+    api: KubeApi
+    env: Env
+    sink: EventSink
+    options: LabOptions
+    overrides: Overrides
+    interrupted: bool = field(default=False)
+
+    @property
+    def info(self) -> ClusterInfo:
+        """The cluster, as reports name it."""
+        cluster = self.cluster
+        return ClusterInfo(cluster.provider.value, cluster.name, cluster.version, len(cluster.nodes))
+
+
+def perform_probe(bench: Bench, lab: Lab, step: ProbeStep) -> Check:
+    """Send a probe's requests, judge the answers, and ask again where chance may have misled (once).
+
+    Raises:
+        LabctlError: The probe cannot be sent (no endpoint, no certificate).
+    """
+    with tempfile.TemporaryDirectory(prefix="labctl-") as folder:
+        plan = probe_plan(lab, step, bench.cluster, bench.overrides, _ca_file(bench, lab, step, Path(folder)))
+        step_id = f"{lab.name}/{step.name}"
+        bench.sink(StepStarted(step_id, step.title or step.name, lab.name))
+        try:
+            check = _judged(bench, lab, step, plan, step_id)
+        except LabctlError as error:
+            bench.sink(StepFailed(step_id, error.message))
+            raise
+    bench.sink(StepDone(step_id, check.result.value))
+    bench.sink(CheckDone(lab.name, check))
+    return check
+
+
+def _judged(bench: Bench, lab: Lab, step: ProbeStep, plan: ProbePlan, step_id: str) -> Check:
+    directory = _directory(bench, lab, step)
+
+    def judged(wanted: ProbePlan) -> Check:
+        result = _send(bench, wanted, step_id)
+        bench.interrupted = bench.interrupted or result.partial
+        check = build_check(result, step.expect, directory, confidence=bench.options.confidence)
+        return replace(check, title=step.title)
+
+    check = _settled(bench, plan, judged) or judged(plan)
+    second = None if bench.interrupted else needs_second_round(check, plan)
+    return combine(check, judged(second)) if second is not None else check
+
+
+def _settled(bench: Bench, plan: ProbePlan, judged: Callable[[ProbePlan], Check]) -> Check | None:
+    """Wait until single requests are answered as expected: a change takes a moment to reach a controller.
+
+    Returns the check when the plan is one single request, so that it is not sent again. What never settles is left to
+    the judgement, which says what was seen instead.
+    """
+    clock = bench.env.clock
+    deadline = clock.monotonic() + min(SETTLE_SECONDS, bench.options.timeout)
+    single = replace(plan, count=1, concurrency=1)
+    pause = 0.01
+    while not bench.interrupted:
+        check = judged(single)
+        if _exact_part_holds(check) or clock.monotonic() >= deadline:
+            return check if plan.count == 1 else None
+        clock.sleep(pause)
+        pause = min(pause * 2, 0.5)
+    return None
+
+
+def _exact_part_holds(check: Check) -> bool:
+    """Whether nothing but a distribution can be wrong (one request says nothing about that)."""
+    return check.verdict is not None and (check.verdict.passed or check.verdict.p_value is not None)
+
+
+def _send(bench: Bench, plan: ProbePlan, step_id: str) -> ProbeResult:
+    def progress(done: int) -> None:
+        bench.sink(StepProgress(step_id, done, plan.count))
+
+    return send(plan, on_progress=progress)
+
+
+def _directory(bench: Bench, lab: Lab, step: ProbeStep) -> Directory:
+    namespace = namespace_of(lab, bench.overrides)
+    split = step.expect.split
+    members: Mapping[str, tuple[str, ...]] = {}
+    if split is not None and split.pods_of:
+        members = {split.pods_of: ready_pods(bench.api, namespace, split.pods_of)}
+    return Directory(nodes=pod_nodes(bench.api, namespace), members=members)
+
+
+def _ca_file(bench: Bench, lab: Lab, step: ProbeStep, folder: Path) -> Path | None:
+    """The certificate to trust, from the step's Secret, as a file for libcurl."""
+    if step.scheme != "https" or step.tls is not TlsMode.VERIFY or not step.ca_secret:
+        return None
+    namespace = namespace_of(lab, bench.overrides)
+    secret = bench.api.get("v1", "Secret", namespace, step.ca_secret)
+    pem = certificate_of(secret) if secret else b""
+    if not pem:
+        raise LabctlError(
+            f"Secret {namespace}/{step.ca_secret} holds no certificate", hint=f"`labctl run {lab.name}` makes it"
+        )
+    path = folder / "ca.pem"
+    path.write_bytes(pem)
+    return path
+
+
+def lab_result(checks: tuple[Check, ...]) -> Result:
+    """A lab's result from its checks'."""
+    from labctl.model.report import worst
+
+    return worst(tuple(check.result for check in checks))
+
+
+def failed_lab(lab: Lab, error: LabctlError, checks: tuple[Check, ...], elapsed: float) -> LabReport:
+    """A lab that could not be carried through."""
+    return LabReport(
+        name=lab.name,
+        result=Result.ERROR,
+        checks=checks,
+        title=lab.title,
+        reason=error.message,
+        hint=error.hint,
+        elapsed_s=elapsed,
+    )

@@ -1,0 +1,71 @@
+"""`labctl verify`: check labs as they stand. Nothing is changed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from labctl.env import Env
+from labctl.errors import LabctlError
+from labctl.events import EventSink, LabDone
+from labctl.kube.client import KubeApi
+from labctl.lab.plan import Overrides, check_provider, probe_steps
+from labctl.model.lab import Lab
+from labctl.model.report import Check, LabReport, Report, Result, worst
+from labctl.providers.base import ClusterProvider
+from labctl.workflows.labs import Bench, LabOptions, failed_lab, lab_result, perform_probe
+from labctl.workflows.ownership import applied_labs
+
+
+def verify_labs(
+    labs: Sequence[Lab],
+    provider: ClusterProvider,
+    *,
+    env: Env,
+    sink: EventSink,
+    options: LabOptions,
+    only_applied: bool,
+) -> Report:
+    """Check the labs; with `only_applied` just those that have objects on the cluster."""
+    started, begun = env.clock.now(), env.clock.monotonic()
+    cluster = provider.find()
+    api = KubeApi(cluster.kubeconfig, cluster.context)
+    bench = Bench(cluster, api, env, sink, options, Overrides(options.requests, options.concurrency))
+    reports: list[LabReport] = []
+    try:
+        present = applied_labs(api, [lab.name for lab in labs]) if only_applied else [lab.name for lab in labs]
+        for lab in labs:
+            if lab.name in present and not bench.interrupted:
+                reports.append(verify_lab(bench, lab))
+                sink(LabDone(reports[-1]))
+    finally:
+        api.close()
+    return Report(
+        command="verify",
+        started=started,
+        elapsed_s=env.clock.monotonic() - begun,
+        result=worst(tuple(report.result for report in reports)),
+        labs=tuple(reports),
+        cluster=bench.info,
+        partial=bench.interrupted,
+    )
+
+
+def verify_lab(bench: Bench, lab: Lab) -> LabReport:
+    """Perform those probes of a lab that hold without its patches."""
+    begun = time.monotonic()
+    reason = check_provider(lab, bench.cluster)
+    if reason:
+        return LabReport(lab.name, Result.SKIPPED, title=lab.title, reason=reason)
+    checks: list[Check] = []
+    try:
+        for step in probe_steps(lab, changes=False):
+            if bench.interrupted:
+                break
+            checks.append(perform_probe(bench, lab, step))
+    except LabctlError as error:
+        return failed_lab(lab, error, tuple(checks), time.monotonic() - begun)
+    except KeyboardInterrupt:
+        bench.interrupted = True
+    done = tuple(checks)
+    return LabReport(lab.name, lab_result(done), done, lab.title, elapsed_s=time.monotonic() - begun)
