@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from labctl.embedded.clientset import Clientset
 from labctl.embedded.cni import PodNetwork, PodPort
+from labctl.embedded.images.filesystem import FileSystem
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,8 @@ class ContainerContext:
         clientset: The API with this pod's rights.
         network: The pod network.
         hostname: The pod's hostname.
+        files: The container's files: the image's own, the pod's volumes, and what the image adds (`install`), which
+            is also what `kubectl exec` sees.
     """
 
     namespace: str
@@ -52,6 +55,11 @@ class ContainerContext:
     clientset: Clientset
     network: PodNetwork
     hostname: str = ""
+    files: FileSystem = field(default_factory=FileSystem)
+
+
+class StartError(Exception):
+    """The container's process could not be started: the runtime's words, for example an executable not found."""
 
 
 class Container(Protocol):
@@ -73,4 +81,8 @@ class Image(Protocol):
     """What an image's containers do."""
 
     def start(self, context: ContainerContext) -> Container:
-        """Start a container; must not block."""
+        """Start a container; must not block.
+
+        Raises:
+            StartError: Its process cannot be started.
+        """

@@ -1,0 +1,223 @@
+"""The kubelet of all embedded nodes: it runs the pods bound to them, and keeps the Node objects alive."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterable
+from datetime import datetime
+
+from labctl.embedded.clientset import ApiError, Change, ChangeType, Clientset, DeleteOptions, Obj
+from labctl.embedded.cni import PodNetwork
+from labctl.embedded.images.catalogue import Catalogue
+from labctl.embedded.kubelet import nodes as node_objects
+from labctl.embedded.kubelet.events import Recorder
+from labctl.embedded.kubelet.logs import ContainerLog, LogOptions
+from labctl.embedded.kubelet.nodes import NodeSpec
+from labctl.embedded.kubelet.restore import restored_records
+from labctl.embedded.kubelet.runtime import Host
+from labctl.embedded.kubelet.settings import Settings
+from labctl.embedded.kubelet.status import TERMINAL
+from labctl.embedded.kubelet.volumes import TokenSource, VolumeSources, no_token
+from labctl.embedded.kubelet.worker import PodWorker
+
+PodKey = tuple[str, str]
+
+
+class Kubelet:
+    """Runs the pods of every embedded node."""
+
+    def __init__(
+        self,
+        clientset: Clientset,
+        network: PodNetwork,
+        catalogue: Catalogue,
+        nodes: Iterable[NodeSpec],
+        settings: Settings | None = None,
+        *,
+        token: TokenSource = no_token,
+    ) -> None:
+        self.settings = settings or Settings()
+        self._clientset = clientset
+        self._catalogue = catalogue
+        self._nodes = {node.name: node for node in nodes}
+        self._recorder = Recorder(clientset, self.settings)
+        sources = VolumeSources(clientset, token, self.settings)
+        self._host = Host(clientset, network, catalogue, self._recorder, self.settings, sources)
+        self._workers: dict[PodKey, PodWorker] = {}
+        self._dirty: dict[PodKey, None] = {}
+        self._stale: set[str] = set()
+        self._scheduled = False
+        self._unsubscribe: Callable[[], None] | None = None
+        self._heartbeat: asyncio.Task[None] | None = None
+        self._boot_id = str(uuid.uuid4())
+
+    def start(self) -> None:
+        """Register the nodes, take up the pods that are bound to them, and follow the API from then on."""
+        self._unsubscribe = self._clientset.subscribe(self._notice)
+        images = self._catalogue.node_images()
+        for node in self._nodes.values():
+            node_objects.register(self._clientset, node, images, self.settings, self._boot_id)
+        node_objects.renew_leases(self._clientset, self._nodes, self.settings)
+        for pod in self._clientset.list("pods"):
+            self._sync(_key(pod), restart=True)
+        self._heartbeat = asyncio.get_running_loop().create_task(self._beat())
+
+    async def stop(self) -> None:
+        """Stop all containers at once; the pods stay as they are stored, and the next start takes them up again."""
+        if self._unsubscribe is not None:
+            self._unsubscribe()
+        if self._heartbeat is not None:
+            self._heartbeat.cancel()
+        for worker in self._workers.values():
+            worker.kill()
+        self._workers.clear()
+        self._recorder.flush()
+        await asyncio.sleep(0)
+
+    def worker(self, namespace: str, pod: str) -> PodWorker | None:
+        """What runs a pod."""
+        return self._workers.get((namespace, pod))
+
+    # -- following the API --------------------------------------------------------------------------------------
+
+    def _notice(self, change: Change) -> None:
+        if change.resource == "pods":
+            self._dirty[_key(change.object)] = None
+        elif change.resource in ("configmaps", "secrets") and change.type is not ChangeType.DELETED:
+            self._stale.add(change.object["metadata"]["namespace"])
+        else:
+            return
+        if not self._scheduled:
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self._work)
+
+    def _work(self) -> None:
+        self._scheduled = False
+        dirty, self._dirty = self._dirty, {}
+        for key in dirty:
+            self._sync(key)
+        stale, self._stale = self._stale, set()
+        for worker in list(self._workers.values()) if stale else ():
+            if worker.key[0] in stale:
+                worker.refresh_volumes()
+
+    def _sync(self, key: PodKey, *, restart: bool = False) -> None:
+        pod = self._clientset.get("pods", *key)
+        worker = self._workers.get(key)
+        if worker is not None and (pod is None or pod["metadata"]["uid"] != worker.uid):
+            worker.kill()
+            del self._workers[key]
+            worker = None
+        if pod is None or pod["spec"].get("nodeName") not in self._nodes:
+            return
+        if worker is not None:
+            worker.changed(pod)
+            self._terminate_if_deleted(worker, pod)
+        else:
+            self._adopt(key, pod, restart=restart)
+
+    def _adopt(self, key: PodKey, pod: Obj, *, restart: bool) -> None:
+        node = self._nodes[pod["spec"]["nodeName"]]
+        status = pod.get("status") or {}
+        deleted = "deletionTimestamp" in pod["metadata"]
+        if status.get("phase") in TERMINAL or (deleted and (restart or not status.get("startTime"))):
+            if deleted:
+                self._remove(key, pod)
+            return
+        records = restored_records(pod, self.settings) if restart and status.get("startTime") else None
+        worker = PodWorker(self._host, node, pod, records)
+        self._workers[key] = worker
+        if records is not None:
+            text = "Pod sandbox changed, it will be killed and re-created."
+            self._recorder.event(pod, node.name, "Normal", "SandboxChanged", text)
+        worker.start()
+        self._terminate_if_deleted(worker, pod)
+
+    def _terminate_if_deleted(self, worker: PodWorker, pod: Obj) -> None:
+        if "deletionTimestamp" not in pod["metadata"]:
+            return
+        if worker.finished and (pod.get("status") or {}).get("phase") in TERMINAL:
+            self._remove(worker.key, pod)
+            return
+        worker.terminate(float(max(pod["metadata"].get("deletionGracePeriodSeconds") or 0, 0)))
+
+    def _remove(self, key: PodKey, pod: Obj) -> None:
+        options = DeleteOptions(grace_period_seconds=0, preconditions={"uid": pod["metadata"]["uid"]})
+        try:
+            self._clientset.delete("pods", *key, options)
+        except ApiError:
+            # Somebody else was quicker, or a finalizer holds it.
+            return
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(self.settings.heartbeat_interval)
+            node_objects.renew_leases(self._clientset, self._nodes, self.settings)
+
+    # -- logs ---------------------------------------------------------------------------------------------------
+
+    def logs(
+        self,
+        namespace: str,
+        pod: str,
+        container: str,
+        *,
+        follow: bool = False,
+        previous: bool = False,
+        tail_lines: int | None = None,
+        since_seconds: int | None = None,
+        since_time: datetime | None = None,
+        timestamps: bool = False,
+        limit_bytes: int | None = None,
+    ) -> bytes | AsyncIterator[bytes]:
+        """A container's log.
+
+        Returns:
+            The text there is; with `follow` its pieces as they come, until the container ends.
+
+        Raises:
+            ApiError: As the kubelet answers: an unknown container, one that has not started, no previous one.
+        """
+        log = self._find_log(namespace, pod, container, previous=previous)
+        since = 0
+        if since_seconds is not None:
+            since = int((self.settings.now().timestamp() - since_seconds) * 1e9)
+        elif since_time is not None:
+            since = int(since_time.timestamp() * 1e9)
+        options = LogOptions(follow, tail_lines, since, timestamps, limit_bytes)
+        if log is None:
+            return b""
+        return log.stream(options) if follow else log.read(options)
+
+    def _find_log(self, namespace: str, pod: str, container: str, *, previous: bool) -> ContainerLog | None:
+        stored = self._clientset.get("pods", namespace, pod)
+        if stored is None:
+            raise ApiError(404, "NotFound", f'pods "{pod}" not found', {"name": pod, "kind": "pods"})
+        worker = self._workers.get((namespace, pod))
+        if worker is None:
+            return None
+        record = worker.record(container)
+        if record is None:
+            raise ApiError(400, "BadRequest", f"container {container} is not valid for pod {pod}")
+        if previous:
+            if record.previous_log is None:
+                text = f'previous terminated container "{container}" in pod "{pod}" not found'
+                raise ApiError(400, "BadRequest", text)
+            return record.previous_log
+        if record.log is None:
+            waiting = record.state.get("waiting") or {}
+            reason = _LOG_REASONS.get(waiting.get("reason", ""), waiting.get("reason", ""))
+            text = f'container "{container}" in pod "{pod}" is waiting to start: {reason}'
+            raise ApiError(400, "BadRequest", text)
+        return record.log
+
+
+_LOG_REASONS = {
+    "ErrImagePull": "image can't be pulled",
+    "ImagePullBackOff": "trying and failing to pull image",
+}
+
+
+def _key(pod: Obj) -> PodKey:
+    return pod["metadata"]["namespace"], pod["metadata"]["name"]
