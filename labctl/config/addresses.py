@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from labctl.config.decode import Fields
-from labctl.config.positions import KeyPath
 from labctl.model.inventory import Network, Node, Provider, Role
 
 Net = ipaddress.IPv4Network
 LOOPBACK = ipaddress.IPv4Network("127.0.0.0/8")
+OUTSIDE = ipaddress.IPv4Address("255.255.255.255")
+"""Stands for an address that is none, or no IPv4 address: it lies in no network that is checked."""
 POD_PREFIX = 24
 """Each node takes a /24 of the cluster CIDR: the default of kube-controller-manager's `--node-cidr-mask-size`."""
 _HOST_NAME = re.compile(
@@ -50,11 +51,18 @@ def check_addresses(fields: Fields, plan: AddressPlan) -> None:
         if plan.provider is Provider.EMBEDDED and not net.subnet_of(LOOPBACK):
             hint = "the embedded cluster lives on loopback: take a range inside 127.0.0.0/8"
             fields.problems.add(("network", key), f"{net} is not inside {LOOPBACK}", hint)
-        for index, node in enumerate(plan.nodes):
-            address = _address(node.address)
-            if address is not None and address in net:
-                message = f"{node.address} ({node.name}) lies inside {key} {net}"
-                fields.problems.add(_node_path(fields, index, "address"), message, "nodes need addresses of their own")
+        _check_nodes_outside(fields, plan.nodes, key, net)
+
+
+def _check_nodes_outside(fields: Fields, nodes: tuple[Node, ...], key: str, net: Net) -> None:
+    hint = "nodes need addresses of their own"
+    inside = [(index, node) for index, node in enumerate(nodes) if (_address(node.address) or OUTSIDE) in net]
+    if inside and "nodes" not in fields.data:
+        names = ", ".join(f"{node.name} {node.address}" for _, node in inside)
+        fields.problems.add(("network", key), f"the default nodes lie inside it: {names}", hint)
+        return
+    for index, node in inside:
+        fields.problems.add(("nodes", index, "address"), f"{node.address} ({node.name}) lies inside {key} {net}", hint)
 
 
 def _cidrs(network: Network) -> dict[str, str]:
@@ -67,10 +75,10 @@ def _check_nodes(fields: Fields, plan: AddressPlan) -> None:
     for index, node in enumerate(plan.nodes):
         if node.name and node.name in names:
             message = f"there are two nodes named {node.name!r}"
-            fields.problems.add(_node_path(fields, index, "name"), message, "node names are unique in a cluster")
+            fields.problems.add(("nodes", index, "name"), message, "node names are unique in a cluster")
         if node.address and node.address in addresses:
             message = f"{node.address} is also the address of {addresses[node.address]}"
-            fields.problems.add(_node_path(fields, index, "address"), message, "each node has an address of its own")
+            fields.problems.add(("nodes", index, "address"), message, "each node has an address of its own")
         names.setdefault(node.name, node.name)
         addresses.setdefault(node.address, node.name)
         _check_node_address(fields, plan.provider, index, node)
@@ -86,7 +94,7 @@ def _check_node_address(fields: Fields, provider: Provider, index: int, node: No
     if not node.address:
         return
     address = _address(node.address)
-    path = _node_path(fields, index, "address")
+    path = ("nodes", index, "address")
     if provider is Provider.EMBEDDED and (address is None or address not in LOOPBACK):
         near = DEFAULT_HINTS.get(node.role, "127.0.10.101")
         hint = f"the embedded cluster lives on loopback: take one such as {near}; real hosts need `provider: ssh`"
@@ -129,10 +137,6 @@ def _check_room(fields: Fields, pods: Net, nodes: int) -> None:
     if room < nodes:
         message = f"{pods} has room for {room} nodes (each takes a /{POD_PREFIX}), and there are {nodes}"
         fields.problems.add(("network", "clusterCidr"), message, "take a larger range, for example a /16")
-
-
-def _node_path(fields: Fields, index: int, key: str) -> KeyPath:
-    return ("nodes", index, key) if "nodes" in fields.data else ("provider",)
 
 
 def _address(text: str) -> ipaddress.IPv4Address | None:

@@ -15,6 +15,9 @@ import yaml
 
 from labctl.errors import ConfigError, Position, Problem, UsageError
 
+MAX_DEPTH = 100
+"""Levels of nesting that are read; real files have about ten."""
+
 KeyPath = tuple[str | int, ...]
 """Keys and list indexes from the top of a document to a value."""
 
@@ -86,11 +89,10 @@ def parse(text: str, source: str) -> Document:
     """
     lines = tuple(text.splitlines())
     try:
+        _check_depth(text, lines, source)
         documents = list(yaml.compose_all(text, Loader=_Loader))
     except yaml.YAMLError as error:
         raise ConfigError((_syntax_problem(lines, source, error),)) from None
-    except RecursionError:
-        raise ConfigError((Problem(Position(source, 1, 1), "nested too deeply to be read"),)) from None
     if len(documents) > 1:
         start = _position(source, documents[1].start_mark)
         raise ConfigError((_problem(lines, start, "a second document starts here", "one file holds one document"),))
@@ -184,6 +186,19 @@ class _Reader:
         self.problems.append(_problem(self.lines, _position(self.source, node.start_mark), message, hint))
 
 
+def _check_depth(text: str, lines: tuple[str, ...], source: str) -> None:
+    """Composing recurses, in C without a guard: text that is nested too deeply must not get there."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > MAX_DEPTH:
+            position = _position(source, event.start_mark)
+            raise ConfigError((_problem(lines, position, f"nested more than {MAX_DEPTH} levels deep"),))
+
+
 def _child(node: yaml.Node | None, part: str | int) -> tuple[yaml.Node | None, yaml.Node | None]:
     if isinstance(node, yaml.MappingNode):
         for key_node, value_node in node.value:
@@ -204,7 +219,10 @@ def _problem(lines: tuple[str, ...], position: Position, message: str, hint: str
 
 
 def _syntax_problem(lines: tuple[str, ...], source: str, error: yaml.YAMLError) -> Problem:
-    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    marks = [getattr(error, name, None) for name in ("problem_mark", "context_mark")]
+    if "quoted scalar" in (getattr(error, "context", None) or ""):
+        marks.reverse()  # the open quote, not the end of the text where it was missed
+    mark = marks[0] or marks[1]
     position = _position(source, mark) if mark is not None else Position(source, 1, 1)
     line = lines[position.line - 1] if position.line <= len(lines) else ""
     if "\t" in line[: position.column] and not line[: position.column].strip():
@@ -222,6 +240,6 @@ def _syntax_hint(line: str, message: str) -> str:
         return "write `key: value`, with a space after the colon"
     if "cannot start any token" in message or "unknown anchor" in message or "undefined alias" in message:
         return "quote values that begin with a special character such as * & % @ `"
-    if line.count('"') % 2 or line.count("'") % 2:
+    if "quoted scalar" in message:
         return "a quote is opened and not closed"
     return ""
