@@ -16,6 +16,7 @@ from labctl.objects.manifests import Obj, load_manifests
 
 MANAGED_BY = "app.kubernetes.io/managed-by"
 LAB_LABEL = "labctl.dev/lab"
+"""Prefix of the label that marks a lab's objects: `labctl.dev/lab.NAME`, so that labs can share an object."""
 REQUEST_TIMEOUT = 10.0
 """Seconds that one request may take."""
 CLUSTER_WIDE = frozenset(
@@ -89,12 +90,17 @@ def stamp(obj: Obj, lab: Lab, overrides: Overrides) -> Obj:
     """An object as the lab applies it: in its namespace unless it names one, labelled, of the wanted IngressClass."""
     stamped = copy.deepcopy(obj)
     metadata = stamped.setdefault("metadata", {})
-    metadata["labels"] = {**(metadata.get("labels") or {}), MANAGED_BY: "labctl", LAB_LABEL: lab.name}
+    metadata["labels"] = {**(metadata.get("labels") or {}), MANAGED_BY: "labctl", lab_label(lab.name): ""}
     if stamped["kind"] not in CLUSTER_WIDE:
         metadata.setdefault("namespace", namespace_of(lab, overrides))
     if stamped["kind"] == "Ingress" and overrides.ingress_class:
         stamped.setdefault("spec", {})["ingressClassName"] = overrides.ingress_class
     return stamped
+
+
+def lab_label(lab: str) -> str:
+    """The label that marks an object as a lab's; an object that two labs share carries both."""
+    return f"{LAB_LABEL}.{lab}"
 
 
 def probe_steps(lab: Lab, *, changes: bool) -> list[ProbeStep]:
