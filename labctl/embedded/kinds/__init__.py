@@ -18,7 +18,7 @@ How a request goes through (what `api`'s registry does with it), for a built-in 
         decode and default, then strategy.prepare_for_status_update(resource, new, old), validate
 
 `Strategy` carries the settings: `strategy = Strategy(ClusterSettings(...))`. uid must be set before
-`prepare_for_create`, since a Job's labels are made of it. A uid or a name that is missing is not the strategy's to invent.
+`prepare_for_create`, since a Job's labels are made of it.
 
 Tables: `tables.columns(resource)`, `tables.cells(resource, obj, now)`. Discovery: `resources.BUILTIN`. OpenAPI:
 `schema.openapi_v2()`, `schema.openapi_v3("apps/v1")`. First objects: `bootstrap.objects(settings)`.

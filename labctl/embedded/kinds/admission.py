@@ -129,10 +129,12 @@ def _priority(resource: Resource, pod: Obj, state: Clientset) -> None:
     if found.get("metadata"):
         spec["priorityClassName"] = found["metadata"]["name"]
     computed = {"priority": found["value"], "preemptionPolicy": found.get("preemptionPolicy", "PreemptLowerPriority")}
-    for field, what in (("priority", "integer value of priority"), ("preemptionPolicy", "string value of Preem")):
+    for field, what in (
+        ("priority", "integer value of priority"),
+        ("preemptionPolicy", "string value of PreemptionPolicy"),
+    ):
         given, wanted = spec.get(field), computed[field]
         if given is not None and given != wanted:
-            what = "string value of PreemptionPolicy" if field == "preemptionPolicy" else what
             reason = (
                 f"the {what} ({given}) must not be provided in pod spec; "
                 f"priority admission controller computed {wanted} from the given PriorityClass name"
@@ -155,7 +157,9 @@ def _tolerations(pod: Obj) -> None:
     """Five minutes on a node that is not ready or not reachable, unless the pod says otherwise."""
     tolerations: list[Obj] = pod["spec"].setdefault("tolerations", [])
     for key in _TOLERATED:
-        if not any(item.get("key", "") in (key, "") and item.get("effect", "") in ("NoExecute", "") for item in tolerations):
+        if not any(
+            item.get("key", "") in (key, "") and item.get("effect", "") in ("NoExecute", "") for item in tolerations
+        ):
             tolerations.append({"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300})
 
 
@@ -204,7 +208,7 @@ def _newest_default(classes: list[Obj], annotation: str) -> str:
     if not defaults:
         return ""
     newest = max(item["metadata"].get("creationTimestamp", "") for item in defaults)
-    return min(i["metadata"]["name"] for i in defaults if i["metadata"].get("creationTimestamp", "") == newest)
+    return min(str(i["metadata"]["name"]) for i in defaults if i["metadata"].get("creationTimestamp", "") == newest)
 
 
 _Plugin = Callable[[Resource, Obj, Clientset, random.Random], Any]

@@ -28,7 +28,9 @@ _ZERO: dict[str, Any] = {
     "Quantity": "0",
     "IntOrString": 0,
 }
-_CENT = re.compile(r"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d+))?Z$", re.ASCII)
+# `omitempty` leaves out no struct, and Go implements these as structs; creationTimestamp is `omitzero`.
+_GO_STRUCTS = frozenset({"struct", "Time", "MicroTime", "Quantity", "IntOrString"})
+_UTC_TIME = re.compile(r"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d+))?Z$", re.ASCII)
 
 
 def round_trip(struct: Struct, value: Obj) -> Obj:
@@ -46,7 +48,7 @@ def round_trip(struct: Struct, value: Obj) -> Obj:
         canonical = _value(member.type, given)
         if member.default is not None and not canonical and not member.pointer:
             canonical = member.default
-        if canonical or member.pointer or canonical == 0 and member.type.kind == "IntOrString":
+        if canonical or member.pointer or (canonical == 0 and member.type.kind == "IntOrString"):
             result[member.name] = canonical
         elif member.written or member.type.kind == "struct":
             # Protobuf, the storage's format, does not tell an empty list or map from none.
@@ -66,10 +68,8 @@ def _absent(member: Field, result: Obj) -> None:
         result[member.name] = member.default
     elif member.written:
         result[member.name] = None if member.pointer else zero(member.type)
-    elif not member.pointer and member.type.kind in ("struct", "Time", "MicroTime", "Quantity", "IntOrString"):
-        # `omitempty` leaves out no struct, and Go implements these as structs.
-        if member.name != "creationTimestamp":
-            result[member.name] = zero(member.type)
+    elif not member.pointer and member.type.kind in _GO_STRUCTS and member.name != "creationTimestamp":
+        result[member.name] = zero(member.type)
 
 
 def _value(kind: Type, value: Any) -> Any:
@@ -125,7 +125,7 @@ def _micro_time(value: Any) -> Any:
 def _moment(value: Any, *, micro: bool) -> Any:
     if not isinstance(value, str):
         return value
-    simple = _CENT.match(value)
+    simple = _UTC_TIME.match(value)
     if simple:
         return f"{simple[1]}.{(simple[2] or '')[:6]:0<6}Z" if micro else f"{simple[1]}Z"
     try:

@@ -76,7 +76,7 @@ class Resource:
 
 @dataclass(frozen=True, slots=True)
 class Subresource:
-    """How discovery describes a subresource: the kind of its body (own group and version when they differ) and verbs."""
+    """How discovery describes a subresource: its body's kind (with group and version when they differ) and verbs."""
 
     name: str
     kind: str
@@ -122,7 +122,7 @@ def _group(group: str, *rows: str, version: str = "v1") -> Iterator[Resource]:
     for row in rows:
         plural, kind, *words = row.split()
         options = dict(word.partition("=")[::2] for word in words)
-        verbs = _CREATE if "create" in options else _ALL_VERBS
+        verbs: tuple[str, ...] = _CREATE if "create" in options else _ALL_VERBS
         if options.get("verbs"):
             verbs = tuple(options["verbs"].split(","))
         yield Resource(
@@ -151,7 +151,11 @@ _HASHED_AS = {
     ("events.k8s.io", "Event"): ("", "v1", "Event"),
     ("autoscaling", "HorizontalPodAutoscaler"): ("autoscaling", "v2", "HorizontalPodAutoscaler"),
     ("storage.k8s.io", "VolumeAttributesClass"): ("storage.k8s.io", "v1beta1", "VolumeAttributesClass"),
-    ("apiextensions.k8s.io", "CustomResourceDefinition"): ("apiextensions.k8s.io", "v1beta1", "CustomResourceDefinition"),
+    ("apiextensions.k8s.io", "CustomResourceDefinition"): (
+        "apiextensions.k8s.io",
+        "v1beta1",
+        "CustomResourceDefinition",
+    ),
 }
 
 _CORE = _group(
@@ -166,8 +170,7 @@ _CORE = _group(
     "nodes Node cluster short=no sub=proxy,status",
     "persistentvolumeclaims PersistentVolumeClaim short=pvc sub=status",
     "persistentvolumes PersistentVolume cluster short=pv sub=status",
-    "pods Pod short=po in=all"
-    " sub=attach,binding,ephemeralcontainers,eviction,exec,log,portforward,proxy,resize,status",
+    "pods Pod short=po in=all sub=attach,binding,ephemeralcontainers,eviction,exec,log,portforward,proxy,resize,status",
     "podtemplates PodTemplate",
     "replicationcontrollers ReplicationController short=rc in=all sub=scale,status",
     "resourcequotas ResourceQuota short=quota sub=status",
@@ -258,7 +261,7 @@ BUILTIN: tuple[Resource, ...] = (
         "prioritylevelconfigurations PriorityLevelConfiguration cluster sub=status",
     ),
 )
-"""Every built-in resource. Two groups serve events: one storage, see `storage_key`. autoscaling has v2 (stored) and v1."""
+"""Every built-in resource. Two groups serve events from one storage (`storage_key`); autoscaling is stored as v2."""
 
 
 @cache

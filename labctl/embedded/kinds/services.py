@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import random
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 from labctl.embedded.clientset import ApiError, Clientset, Obj
 from labctl.embedded.kinds import service_families
@@ -105,7 +105,7 @@ class _PortOperation:
     def __init__(self, bounds: tuple[int, int], others: list[Obj], random_source: random.Random) -> None:
         self._first, self._last = bounds
         self._random = random_source
-        self._taken = set(_node_ports(others))
+        self._taken = set(node_ports(others))
 
     def allocate(self, port: int) -> str:
         """Take one port; returns why it cannot be had, or nothing."""
@@ -133,7 +133,7 @@ def _pick(source: random.Random, first: int, last: int, offset: int, taken: set[
     for low, high in ((first + offset, last), (first, first + offset - 1)):
         if low > high:
             continue
-        start = source.randint(low, high)
+        start: int = source.randint(low, high)
         for number in (*range(start, high + 1), *range(low, start)):
             if number not in taken:
                 return number
@@ -164,7 +164,8 @@ def _others(service: Obj, state: Clientset) -> list[Obj]:
     ]
 
 
-def _node_ports(services: Iterable[Obj]) -> Iterator[int]:
+def node_ports(services: Iterable[Obj]) -> Iterator[int]:
+    """All node ports that Services hold, those of health checks too."""
     for service in services:
         for port in service["spec"].get("ports") or ():
             if port.get("nodePort"):
@@ -270,35 +271,6 @@ def _normalize_cluster_ips(spec: Obj, before: Obj) -> None:
         spec["clusterIPs"] = [single]
 
 
-def drop_type_dependent_fields(new: Obj, old: Obj) -> None:
-    """Clear what a changed type of Service no longer has, unless the client changed it too (then validation speaks)."""
-    spec, before = new["spec"], old["spec"]
-    same: Callable[..., bool] = lambda *names: all(spec.get(n) == before.get(n) for n in names)  # noqa: E731
-    if before.get("type") != "ExternalName" and spec.get("type") == "ExternalName":
-        for names in (("clusterIP", "clusterIPs"), ("ipFamilies",), ("ipFamilyPolicy",)):
-            if same(*names):
-                _drop(spec, *names)
-    if needs_node_port(before) and not needs_node_port(spec):
-        if set(_node_ports([{"spec": {"ports": spec.get("ports")}}])) <= set(_node_ports([old])):
-            for port in spec.get("ports", ()):
-                port.pop("nodePort", None)
-    if needs_health_check(before) and not needs_health_check(spec) and same("healthCheckNodePort"):
-        _drop(spec, "healthCheckNodePort")
-    if before.get("type") == "LoadBalancer" and spec.get("type") != "LoadBalancer":
-        for name in ("allocateLoadBalancerNodePorts", "loadBalancerClass"):
-            if same(name):
-                _drop(spec, name)
-    if externally_accessible(before) and not externally_accessible(spec) and same("externalTrafficPolicy"):
-        _drop(spec, "externalTrafficPolicy")
-    if spec.get("type") != "LoadBalancer":
-        new.setdefault("status", {})["loadBalancer"] = {}
-
-
 def externally_accessible(spec: Obj) -> bool:
     """Whether the Service can be reached from outside: by node ports, a load balancer or external IPs."""
     return needs_node_port(spec) or (spec.get("type") == "ClusterIP" and bool(spec.get("externalIPs")))
-
-
-def _drop(spec: Obj, *names: str) -> None:
-    for name in names:
-        spec.pop(name, None)

@@ -13,7 +13,8 @@ from labctl.embedded.clientset import Clientset, Obj
 from labctl.embedded.kinds import admission, pods, wire
 from labctl.embedded.kinds.defaulting import reorder
 from labctl.embedded.kinds.resources import Resource
-from labctl.embedded.kinds.services import ServiceAllocator, drop_type_dependent_fields
+from labctl.embedded.kinds.service_types import drop_type_dependent_fields
+from labctl.embedded.kinds.services import ServiceAllocator
 from labctl.embedded.kinds.settings import ClusterSettings
 
 _TEMPLATE_GENERATION = "deprecated.daemonset.template.generation"
@@ -287,4 +288,3 @@ _ON_UPDATE: dict[str, Callable[[Obj, Obj], None]] = {
     "Namespace": _namespace_update,
     "Service": drop_type_dependent_fields,
 }
-

@@ -3,9 +3,10 @@
 `data/types.txt` lists them as the API's Go structs declare them (v1.34): a block per package, then a block per
 type, a line per field: name, mark, type, options.
 
-Marks: none: left out when empty; `!`: required by the schema and always written; `=`: always written; `+`: required but
-left out when empty. `*` before a type is a pointer: an empty value that was given is kept. Options: `merge`, `retainKeys`,
-`replace` (patch strategy, `merge:KEY`), `map:KEYS`, `set`, `atomic` (list or map type of server-side apply), `default:V`.
+Marks: none: left out when empty; `!`: required by the schema and always written; `=`: always written; `+`: required
+but left out when empty. `*` before a type is a pointer: an empty value that was given is kept. Options: `merge`,
+`retainKeys`, `replace` (patch strategy, `merge:KEY`), `map:KEYS`, `set`, `atomic` (list or map type of server-side
+apply), `default:V`.
 """
 
 from __future__ import annotations
@@ -126,6 +127,7 @@ class _Parser:
         self.aliases: dict[str, str] = {}
         self.known: dict[tuple[str, str], Type] = {}
         self.pending: list[tuple[Struct, list[str]]] = []
+        self.struct = Struct("", "")
 
     def parse(self, text: str) -> dict[str, Struct]:
         for package, line in _lines_of_packages(text):

@@ -78,10 +78,9 @@ def _probe(probe: Obj) -> None:
     for name, value in (("timeoutSeconds", 1), ("periodSeconds", 10), ("successThreshold", 1), ("failureThreshold", 3)):
         probe.setdefault(name, value)
     _http_get(probe.get("httpGet"))
-    if probe.get("grpc") is not None:
-        # Declared as a default of the field; a nil pointer would mean the same.
-        if probe["grpc"].get("service") is None:
-            probe["grpc"]["service"] = ""
+    grpc = probe.get("grpc")
+    if grpc is not None and grpc.get("service") is None:
+        grpc["service"] = ""
 
 
 def _http_get(action: Any) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from labctl.embedded.clientset import Obj
-from labctl.embedded.kinds import defaulting_pods
+from labctl.embedded.kinds.defaulting import pods
 
 _LARGEST_INT32 = 2**31 - 1
 
@@ -11,7 +11,7 @@ _LARGEST_INT32 = 2**31 - 1
 def deployment(obj: Obj) -> None:
     """Defaults of a Deployment."""
     spec: Obj = obj["spec"]
-    defaulting_pods.template(spec["template"])
+    pods.template(spec["template"])
     spec.setdefault("replicas", 1)
     strategy = spec["strategy"]
     if strategy.setdefault("type", "RollingUpdate") == "RollingUpdate":
@@ -25,13 +25,13 @@ def deployment(obj: Obj) -> None:
 def replica_set(obj: Obj) -> None:
     """Defaults of a ReplicaSet."""
     obj["spec"].setdefault("replicas", 1)
-    defaulting_pods.template(obj["spec"]["template"])
+    pods.template(obj["spec"]["template"])
 
 
 def daemon_set(obj: Obj) -> None:
     """Defaults of a DaemonSet."""
     spec: Obj = obj["spec"]
-    defaulting_pods.template(spec["template"])
+    pods.template(spec["template"])
     strategy = spec["updateStrategy"]
     if strategy.setdefault("type", "RollingUpdate") == "RollingUpdate":
         rolling = strategy.setdefault("rollingUpdate", {})
@@ -43,7 +43,7 @@ def daemon_set(obj: Obj) -> None:
 def stateful_set(obj: Obj) -> None:
     """Defaults of a StatefulSet."""
     spec: Obj = obj["spec"]
-    defaulting_pods.template(spec["template"])
+    pods.template(spec["template"])
     spec.setdefault("podManagementPolicy", "OrderedReady")
     strategy = spec["updateStrategy"]
     if not strategy.get("type"):
@@ -81,7 +81,7 @@ def job(obj: Obj) -> None:
 
 def job_spec(spec: Obj) -> None:
     """The defaults that a Job's spec has within a CronJob too: those of its parts, none of its own."""
-    defaulting_pods.template(spec["template"])
+    pods.template(spec["template"])
     for rule in (spec.get("podFailurePolicy") or {}).get("rules") or ():
         for pattern in rule.get("onPodConditions", ()):
             if not pattern.get("status"):

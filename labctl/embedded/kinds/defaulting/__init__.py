@@ -10,7 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 from labctl.embedded.clientset import Obj
-from labctl.embedded.kinds import codec, defaulting_pods, defaulting_workloads, wire
+from labctl.embedded.kinds import codec, wire
+from labctl.embedded.kinds.defaulting import pods, workloads
 from labctl.embedded.kinds.resources import Resource
 
 
@@ -235,7 +236,7 @@ def _replication_controller(obj: Obj) -> None:
     template = obj["spec"].get("template")
     if template is None:
         return
-    defaulting_pods.template(template)
+    pods.template(template)
     labels = template["metadata"].get("labels")
     if labels:
         obj["spec"].setdefault("selector", dict(labels))
@@ -246,16 +247,16 @@ _DEFAULTS: dict[str, Callable[[Obj], None]] = {
     "APIService": _api_service,
     "CSIDriver": _csi_driver,
     "ClusterRoleBinding": _role_binding,
-    "CronJob": defaulting_workloads.cron_job,
+    "CronJob": workloads.cron_job,
     "CustomResourceDefinition": _custom_resource_definition,
-    "DaemonSet": defaulting_workloads.daemon_set,
-    "Deployment": defaulting_workloads.deployment,
+    "DaemonSet": workloads.daemon_set,
+    "Deployment": workloads.deployment,
     "EndpointSlice": _endpoint_slice,
     "Endpoints": _endpoints,
     "FlowSchema": _flow_schema,
-    "HorizontalPodAutoscaler": defaulting_workloads.horizontal_pod_autoscaler,
+    "HorizontalPodAutoscaler": workloads.horizontal_pod_autoscaler,
     "IngressClass": _ingress_class,
-    "Job": defaulting_workloads.job,
+    "Job": workloads.job,
     "LimitRange": _limit_range,
     "MutatingWebhookConfiguration": _webhooks,
     "Namespace": _namespace,
@@ -263,15 +264,15 @@ _DEFAULTS: dict[str, Callable[[Obj], None]] = {
     "Node": _node,
     "PersistentVolume": _persistent_volume,
     "PersistentVolumeClaim": _persistent_volume_claim,
-    "Pod": defaulting_pods.pod,
-    "PodTemplate": lambda obj: defaulting_pods.template(obj["template"]),
+    "Pod": pods.pod,
+    "PodTemplate": lambda obj: pods.template(obj["template"]),
     "PriorityClass": _priority_class,
-    "ReplicaSet": defaulting_workloads.replica_set,
+    "ReplicaSet": workloads.replica_set,
     "ReplicationController": _replication_controller,
     "RoleBinding": _role_binding,
     "Secret": _secret,
     "Service": _service,
-    "StatefulSet": defaulting_workloads.stateful_set,
+    "StatefulSet": workloads.stateful_set,
     "StorageClass": _storage_class,
     "TokenRequest": _token_request,
     "ValidatingAdmissionPolicy": _admission_policy,
