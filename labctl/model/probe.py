@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+
+from labctl.model.histogram import Histogram
 
 
 class Connection(StrEnum):
@@ -161,15 +163,73 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a request ended, without its timing: what is counted when requests are too many to keep each.
+
+    Attributes:
+        status: HTTP status; 0 when there was no answer.
+        pod: As in Sample.
+        version: As in Sample.
+        header: As in Sample.
+        error: Why there was no answer.
+    """
+
+    status: int
+    pod: str = ""
+    version: str = ""
+    header: str = ""
+    error: ProbeError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """A run folded into counts: its size does not grow with the number of requests, and runs merge exactly.
+
+    Attributes:
+        outcomes: Outcome → requests that ended so.
+        latency: Of the answered requests.
+    """
+
+    outcomes: Mapping[Outcome, int] = field(default_factory=dict)
+    latency: Histogram = Histogram()
+
+    @classmethod
+    def of(cls, samples: Iterable[Sample]) -> Fold:
+        """The fold of single samples."""
+        outcomes: dict[Outcome, int] = {}
+        answered: list[float] = []
+        for sample in samples:
+            outcome = Outcome(sample.status, sample.pod, sample.version, sample.header, sample.error)
+            outcomes[outcome] = outcomes.get(outcome, 0) + 1
+            if sample.error is None:
+                answered.append(sample.elapsed)
+        return cls(outcomes, Histogram.of(answered))
+
+    @property
+    def requests(self) -> int:
+        """How many requests were finished."""
+        return sum(self.outcomes.values())
+
+    def merge(self, other: Fold) -> Fold:
+        """Both runs together."""
+        outcomes = dict(self.outcomes)
+        for outcome, count in other.outcomes.items():
+            outcomes[outcome] = outcomes.get(outcome, 0) + count
+        return Fold(outcomes, self.latency.merge(other.latency))
+
+
+@dataclass(frozen=True, slots=True)
 class ProbeResult:
     """What one run of a plan brought.
 
     Attributes:
         plan: What was asked.
-        samples: One per request that was finished, in order of completion.
-        answers: The first whole answers (for header and body checks).
+        samples: The requests that were finished, in order of completion; only the first ones of a long run.
+        answers: The first whole answers (for header and body checks), and the first of each kind.
         elapsed: Seconds for the whole run.
         partial: True when the run was interrupted before `plan.count` requests.
+        folded: All finished requests, counted; None when `samples` are all of them.
+        notices: What the user should know of how the requests were sent (fewer at once than asked, for example).
     """
 
     plan: ProbePlan
@@ -177,3 +237,10 @@ class ProbeResult:
     answers: tuple[Answer, ...]
     elapsed: float
     partial: bool = False
+    folded: Fold | None = None
+    notices: tuple[str, ...] = ()
+
+    @property
+    def fold(self) -> Fold:
+        """All finished requests, counted."""
+        return self.folded if self.folded is not None else Fold.of(self.samples)
