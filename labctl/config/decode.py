@@ -139,6 +139,15 @@ class Fields:
             self.note(key, f"{value} is too large: at most {maximum}")
         return value
 
+    def number(self, key: str, default: float = _MISSING, *, above: float | None = None) -> float:
+        """A number, with a fraction or without."""
+        value = self._take(key, (int, float), "a number", default)
+        if not isinstance(value, (int, float)):
+            return 0.0
+        if key in self.data and above is not None and value <= above:
+            self.note(key, f"{value} is too small: more than {above:g}")
+        return float(value)
+
     def boolean(self, key: str, default: bool = _MISSING) -> bool:
         """`true` or `false`."""
         return bool(self._take(key, bool, "true or false", default))

@@ -13,7 +13,7 @@ from labctl.config.inventory import NAME_MEANING, NAME_PATTERN
 from labctl.config.positions import parse, read_text
 from labctl.errors import UsageError
 from labctl.model.inventory import Provider
-from labctl.model.lab import ApplyStep, CertificateStep, Lab, PatchStep, ProbeStep, Step, TlsMode
+from labctl.model.lab import ApplyStep, CertificateStep, Lab, PatchStep, ProbeStep, Step, Target, TargetKind, TlsMode
 from labctl.model.probe import Connection, CountBy, KeyKind
 
 LAB_FILE = "lab.yaml"
@@ -203,6 +203,8 @@ def _probe(fields: Fields, name: str, title: str, lab: Lab) -> Step:
         by=by,
         tls=section.choice("tls", TlsMode, TlsMode.VERIFY),
         ca_secret=section.text("caSecret", ""),
+        target=_target(section),
+        timeout=section.number("timeout", 0.0, above=0.0),
     )
     _check_tls(section, step)
     section.done()
@@ -231,6 +233,29 @@ def _count_by(fields: Fields) -> CountBy:
     )
     fields.note("by", f"{text!r} is not one of pod, version, node, status, header:NAME", hint)
     return CountBy(KeyKind.POD)
+
+
+def _target(fields: Fields) -> Target:
+    if not fields.has("target"):
+        return Target()
+    section = fields.section("target")
+    port = section.data.get("port")
+    target = Target(
+        kind=section.choice("kind", TargetKind, TargetKind.INGRESS),
+        service=section.text("service", ""),
+        port=str(section.integer("port")) if isinstance(port, int) else section.text("port", ""),
+        node=section.text("node", ""),
+    )
+    needs_service = target.kind is not TargetKind.INGRESS
+    if needs_service and not target.service:
+        section.note("", f"`kind: {target.kind}` needs `service:`", "name the Service that is to be asked")
+    for key in ("service", "port"):
+        if key in section.data and not needs_service:
+            section.note(key, f"an ingress target has no {key}", "the Ingress's rules choose the Service")
+    if target.node and target.kind is TargetKind.LOAD_BALANCER:
+        section.note("node", "a load balancer has an address of its own, no node's")
+    section.done()
+    return target
 
 
 def _headers(fields: Fields) -> tuple[tuple[str, str], ...]:

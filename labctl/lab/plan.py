@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from labctl.errors import ClusterError, UsageError
+from labctl.errors import UsageError
+from labctl.lab.targets import endpoint_for
 from labctl.model.cluster import Cluster, Endpoint
-from labctl.model.lab import ApplyStep, Lab, PatchStep, ProbeStep, TlsMode
+from labctl.model.lab import ApplyStep, Lab, PatchStep, ProbeStep, TargetKind, TlsMode
 from labctl.model.probe import ProbePlan, Request, Resolve, Tls
 from labctl.objects.manifests import Obj, load_manifests
 
@@ -120,23 +121,13 @@ def probe_steps(lab: Lab, *, changes: bool) -> list[ProbeStep]:
     return steps
 
 
-def endpoint_for(step: ProbeStep, cluster: Cluster) -> Endpoint:
-    """Where a probe is sent: the first ingress endpoint of its scheme.
-
-    Raises:
-        ClusterError: No controller answers for that scheme.
-    """
-    endpoints = cluster.ingress.https if step.scheme == "https" else cluster.ingress.http
-    if not endpoints:
-        raise ClusterError(
-            f"no ingress controller answers {step.scheme} on cluster {cluster.name!r}",
-            hint="`labctl ingress install` installs one, `labctl status` shows what there is",
-        )
-    return endpoints[0]
-
-
 def probe_plan(
-    lab: Lab, step: ProbeStep, cluster: Cluster, overrides: Overrides, ca_file: Path | None = None
+    lab: Lab,
+    step: ProbeStep,
+    cluster: Cluster,
+    overrides: Overrides,
+    ca_file: Path | None = None,
+    services: Sequence[Obj] = (),
 ) -> ProbePlan:
     """The requests of a probe on a cluster.
 
@@ -146,12 +137,13 @@ def probe_plan(
         cluster: Where it is sent.
         overrides: From the command line.
         ca_file: The certificate of `step.ca_secret`, as a PEM file.
+        services: The Services of the lab's namespace as they are; without them, as the lab's manifests have them.
 
     Raises:
-        ClusterError: No controller answers for its scheme.
+        ClusterError: Nothing is there to be asked: no controller, no such Service, no address.
         UsageError: The certificate is needed and was not given.
     """
-    endpoint = endpoint_for(step, cluster)
+    endpoint = endpoint_for(step, cluster, services or _own_services(lab, step, overrides))
     if step.scheme == "https" and step.tls is TlsMode.VERIFY and ca_file is None:
         raise UsageError(f"lab {lab.name}, check {step.name}: the certificate of Secret {step.ca_secret} is missing")
     count = overrides.count if overrides.count is not None and step.count > 1 else step.count
@@ -162,12 +154,18 @@ def probe_plan(
         count=count,
         concurrency=min(concurrency, count),
         connection=step.connection,
-        timeout=overrides.timeout if overrides.timeout is not None else REQUEST_TIMEOUT,
+        timeout=overrides.timeout or step.timeout or REQUEST_TIMEOUT,
         resolve=(Resolve(step.host, endpoint.port, endpoint.address),) if step.host else (),
         tls=_tls(step, ca_file),
         by=step.by,
         versions=lab.versions,
     )
+
+
+def _own_services(lab: Lab, step: ProbeStep, overrides: Overrides) -> list[Obj]:
+    if step.target.kind is TargetKind.INGRESS:
+        return []
+    return [obj for obj in lab_objects(lab, overrides) if obj["kind"] == "Service"]
 
 
 def _tls(step: ProbeStep, ca_file: Path | None) -> Tls:
@@ -182,6 +180,29 @@ def url_of(step: ProbeStep, endpoint: Endpoint) -> str:
     default = 443 if step.scheme == "https" else 80
     port = "" if endpoint.port == default else f":{endpoint.port}"
     return f"{step.scheme}://{host}{port}{step.path}"
+
+
+def resets(lab: Lab, overrides: Overrides) -> list[tuple[Obj, dict[str, Any]]]:
+    """The lab's objects that its PatchSteps change, each with the merge patch that brings it back to its manifest.
+
+    Sent at the start of a run (to those that exist), it clears what a run that was killed has left behind.
+    """
+    objects = {(obj["kind"], obj["metadata"]["name"]): obj for obj in lab_objects(lab, overrides)}
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for step in lab.steps:
+        if isinstance(step, PatchStep) and (step.kind, step.object_name) in objects and not step.namespace:
+            key = (step.kind, step.object_name)
+            _add_reset(found.setdefault(key, {}), objects[key], step.patch)
+    return [(objects[key], patch) for key, patch in found.items()]
+
+
+def _add_reset(reset: dict[str, Any], manifest: Mapping[str, Any], patch: Mapping[str, Any]) -> None:
+    for key, value in patch.items():
+        before = manifest.get(key)
+        if isinstance(value, Mapping) and (before is None or isinstance(before, Mapping)):
+            _add_reset(reset.setdefault(key, {}), before or {}, value)
+        else:
+            reset[key] = before
 
 
 def host_paths(ingresses: Iterable[Obj]) -> dict[tuple[str, str], Obj]:

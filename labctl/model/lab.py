@@ -71,6 +71,36 @@ class TlsMode(StrEnum):
     SYSTEM = "system"
 
 
+class TargetKind(StrEnum):
+    """What a probe's requests are sent to."""
+
+    INGRESS = "ingress"
+    NODE_PORT = "node-port"
+    LOAD_BALANCER = "load-balancer"
+
+
+EACH_NODE = "each"
+OTHER_NODES = "others"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a probe's requests are sent.
+
+    Attributes:
+        kind: The ingress controller, or a Service by its node port or by its external address.
+        service: Name of the Service (not for `ingress`).
+        port: Name or number of the Service's port; empty takes its first.
+        node: The node whose address is used (not for `load-balancer`): empty takes the first that answers, a name
+            that node, `each` makes one check per node, `others` one per node that is no ingress endpoint.
+    """
+
+    kind: TargetKind = TargetKind.INGRESS
+    service: str = ""
+    port: str = ""
+    node: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class ProbeStep:
     """Send requests and judge the answers.
@@ -91,6 +121,8 @@ class ProbeStep:
         tls: How to judge the certificate.
         ca_secret: Name of the TLS Secret whose certificate is the CA (TlsMode.VERIFY).
         expect: What must be seen.
+        target: Where the requests are sent.
+        timeout: Seconds for one request; 0 takes the default.
     """
 
     name: str
@@ -108,6 +140,8 @@ class ProbeStep:
     by: CountBy = CountBy(KeyKind.POD)
     tls: TlsMode = TlsMode.VERIFY
     ca_secret: str = ""
+    target: Target = Target()
+    timeout: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
