@@ -1,0 +1,33 @@
+"""What is specific to kinds, as the registry sees it."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from labctl.embedded.clientset import Clientset, Obj
+from labctl.embedded.kinds.resources import Resource
+
+
+class Rules(Protocol):
+    """Defaulting, strategies and validation of every served resource, built-in or custom."""
+
+    def defaults(self, resource: Resource, obj: Obj) -> None:
+        """Decode into the kind's canonical form and fill in defaults, in place."""
+
+    def reorder(self, resource: Resource, obj: Obj) -> None:
+        """Put the object into the form in which it is stored and sent, in place."""
+
+    def prepare_for_create(self, resource: Resource, obj: Obj, state: Clientset) -> None:
+        """Admission, allocation and what a create may not set. Raises ApiError."""
+
+    def prepare_for_update(self, resource: Resource, new: Obj, old: Obj, state: Clientset) -> None:
+        """Admission, generation, and what an update may not change. Raises ApiError."""
+
+    def prepare_for_subresource(self, resource: Resource, new: Obj, old: Obj, subresource: str) -> None:
+        """Reduce an update of a subresource to the part of the object that it may change. Raises ApiError."""
+
+    def validate(self, resource: Resource, new: Obj, old: Obj | None) -> None:
+        """Raise the 422 that a wrong object gets."""
+
+    def prepare_for_delete(self, resource: Resource, name: str) -> None:
+        """Refuse to delete what must live on. Raises ApiError."""

@@ -1,0 +1,82 @@
+"""The scale subresource: `autoscaling/v1 Scale` of a workload."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from labctl.embedded.api.errors import bad_request
+from labctl.embedded.api.jsonvalue import copy
+from labctl.embedded.clientset import Obj
+from labctl.embedded.kinds.resources import Resource
+
+_METADATA = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
+
+
+def scale_of(obj: Obj) -> Obj:
+    """The Scale that describes a workload."""
+    metadata = obj["metadata"]
+    spec, status = obj.get("spec") or {}, obj.get("status") or {}
+    scale_status: Obj = {"replicas": status.get("replicas") or 0}
+    selector = selector_text(spec.get("selector"))
+    if selector:
+        scale_status["selector"] = selector
+    replicas = spec.get("replicas")
+    return {
+        "kind": "Scale",
+        "apiVersion": "autoscaling/v1",
+        "metadata": {key: metadata[key] for key in _METADATA if key in metadata},
+        "spec": {"replicas": replicas} if replicas else {},
+        "status": scale_status,
+    }
+
+
+def replicas_of(scale: Obj) -> int:
+    """The number of replicas a Scale asks for.
+
+    Raises:
+        ApiError: 400, it is no number.
+    """
+    replicas = (scale.get("spec") or {}).get("replicas") or 0
+    if isinstance(replicas, bool) or not isinstance(replicas, int):
+        raise bad_request("spec.replicas of a Scale must be an integer")
+    return replicas
+
+
+def with_replicas(resource: Resource, obj: Obj, replicas: int) -> Obj:
+    """A copy of the workload with another number of replicas."""
+    new: Obj = copy(obj)
+    new.setdefault("spec", {})["replicas"] = replicas
+    return new
+
+
+def selector_text(selector: Any) -> str:
+    """A selector in the form that `labelSelector` takes: `labels.Selector.String`."""
+    if not selector:
+        return ""
+    if "matchLabels" not in selector and "matchExpressions" not in selector:
+        return ",".join(f"{key}={selector[key]}" for key in sorted(selector))
+    terms = [(key, f"{key}={value}") for key, value in (selector.get("matchLabels") or {}).items()]
+    terms += [(item["key"], _expression_text(item)) for item in selector.get("matchExpressions") or ()]
+    return ",".join(text for _, text in sorted(terms))
+
+
+def _expression_text(expression: Obj) -> str:
+    key, values = expression["key"], ",".join(sorted(expression.get("values") or ()))
+    match expression["operator"]:
+        case "In":
+            return f"{key} in ({values})"
+        case "NotIn":
+            return f"{key} notin ({values})"
+        case "Exists":
+            return str(key)
+        case _:
+            return f"!{key}"
+
+
+SCALE = Resource("autoscaling", "v1", "scales", "scale", "Scale", namespaced=True)
+
+
+def scale_resource(resource: Resource) -> Resource:
+    """The kind of the scale subresource, under the name of the resource it belongs to (for error texts)."""
+    return replace(SCALE, plural=resource.plural)

@@ -1,0 +1,167 @@
+"""The API server: everything put together, and its HTTPS listener."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from datetime import UTC, datetime
+from pathlib import Path
+
+from labctl.embedded.api.app import Api, Parts
+from labctl.embedded.api.authentication import Authenticator
+from labctl.embedded.api.authorization import Authorizer
+from labctl.embedded.api.broadcast import Broadcaster
+from labctl.embedded.api.catalog import Catalog
+from labctl.embedded.api.custom import CustomResources
+from labctl.embedded.api.discovery import Discovery
+from labctl.embedded.api.kindrules import BuiltinRules
+from labctl.embedded.api.kubelet import Kubelet
+from labctl.embedded.api.openapi import OpenApi
+from labctl.embedded.api.pki import Pki
+from labctl.embedded.api.podrequests import PodRequests
+from labctl.embedded.api.reading import Reader
+from labctl.embedded.api.registry import Registry
+from labctl.embedded.api.reviews import Reviews
+from labctl.embedded.api.tokens import TokenSigner
+from labctl.embedded.api.versions import Served
+from labctl.embedded.api.watching import Watcher
+from labctl.embedded.api.writing import Writer
+from labctl.embedded.clientset import ApiError, Obj
+from labctl.embedded.http.server import HttpOptions, HttpServer
+from labctl.embedded.kinds import bootstrap, schema
+from labctl.embedded.kinds.settings import ClusterSettings
+from labctl.embedded.kinds.strategy import Strategy
+from labctl.embedded.store import Store
+from labctl.env import Clock
+
+_BODY_LIMIT = 16 << 20
+"""Above the API's own limit, so that it is the API that refuses a body and says so in a Status."""
+
+
+def build_registry(path: Path, settings: ClusterSettings, clock: Clock) -> Registry:
+    """Open the object store and create what every cluster begins with (namespaces, roles, …) where it is missing.
+
+    Args:
+        path: The SQLite file.
+        settings: Flags of the API server.
+        clock: The time of stamps.
+
+    Raises:
+        StoreError: The store cannot be opened or written.
+    """
+    registry = Registry(Store(path), Catalog(), BuiltinRules(Strategy(settings)), clock)
+    for key, obj in bootstrap.objects(settings):
+        _ensure(registry, key, obj)
+    return registry
+
+
+def _ensure(registry: Registry, key: str, obj: Obj) -> None:
+    metadata = obj["metadata"]
+    if registry.get(key, metadata.get("namespace", ""), metadata["name"]) is not None:
+        return
+    try:
+        registry.create(key, obj)
+    except ApiError as error:
+        if error.reason != "AlreadyExists":
+            raise
+
+
+def version_document(version: str) -> Obj:
+    """What `/version` answers for a version such as `v1.34.4+k3s1`."""
+    major, minor = version.lstrip("v").split(".")[:2]
+    return {
+        "major": major,
+        "minor": minor,
+        "emulationMajor": major,
+        "emulationMinor": minor,
+        "minCompatibilityMajor": major,
+        "minCompatibilityMinor": str(int(minor) - 1),
+        "gitVersion": version,
+        "gitCommit": "",
+        "gitTreeState": "clean",
+        "buildDate": datetime(2026, 1, 1, tzinfo=UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "goVersion": "",
+        "compiler": "labctl",
+        "platform": "linux/amd64",
+    }
+
+
+class ApiServer:
+    """Serves a registry over HTTPS.
+
+    Args:
+        registry: What is served.
+        pki: Certificates and keys.
+        settings: Flags of the API server.
+    """
+
+    def __init__(self, registry: Registry, pki: Pki, settings: ClusterSettings) -> None:
+        self.registry = registry
+        self.signer = TokenSigner(pki.service_accounts)
+        self._pki = pki
+        self._broadcaster = Broadcaster(registry.store)
+        self._pods = PodRequests(registry, None)
+        self._server: asyncio.Server | None = None
+        self.app = Api(self._parts(settings))
+
+    def _parts(self, settings: ClusterSettings) -> Parts:
+        registry = self.registry
+        rules = registry.rules
+        assert isinstance(rules, BuiltinRules)
+        custom = CustomResources()
+        served = Served(lambda resource: False, lambda resource: f"{resource.kind}List")
+        reader = Reader(registry, custom, served)
+        authenticator = Authenticator(self.signer, registry, registry.clock)
+        authorizer = Authorizer(registry)
+        host, port = settings.api_address
+        return Parts(
+            registry.catalog,
+            authenticator,
+            authorizer,
+            self.signer,
+            Discovery(registry.catalog, f"{host}:{port}"),
+            reader,
+            Watcher(registry, self._broadcaster, custom, served),
+            Writer(registry, reader, rules, custom, served),
+            self._pods,
+            Reviews(registry, rules, authenticator, authorizer, self.signer),
+            OpenApi(registry.catalog, schema.openapi_v2, schema.openapi_v3),
+            version_document(settings.version),
+        )
+
+    def connect_kubelet(self, kubelet: Kubelet) -> None:
+        """Say who answers requests for logs, exec, attach and port-forward."""
+        self._pods.kubelet = kubelet
+
+    async def start(self, host: str, port: int) -> int:
+        """Listen; returns the port (the one chosen, for port 0).
+
+        Raises:
+            OSError: The address cannot be listened on.
+        """
+        server = HttpServer(self.app, HttpOptions(max_body=_BODY_LIMIT))
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(
+            server, host, port, ssl=server_context(self._pki), reuse_address=True, backlog=512
+        )
+        return int(self._server.sockets[0].getsockname()[1])
+
+    async def close(self) -> None:
+        """Stop listening, end all watches, and close the store."""
+        self._broadcaster.close()
+        if self._server is not None:
+            self._server.close()
+            # Ended watches get to write their last chunk.
+            await asyncio.sleep(0)
+        self.registry.store.close()
+
+
+def server_context(pki: Pki) -> ssl.SSLContext:
+    """TLS 1.2 and newer; a client certificate is asked for and must be the client CA's when there is one."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(pki.directory / "serving.crt", pki.directory / "serving.key")
+    context.load_verify_locations(cadata=pki.client_ca.certificate_pem.decode())
+    context.verify_mode = ssl.CERT_OPTIONAL
+    context.set_alpn_protocols(["http/1.1"])
+    return context
