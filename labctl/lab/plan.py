@@ -212,7 +212,10 @@ def host_paths(ingresses: Iterable[Obj]) -> dict[tuple[str, str], Obj]:
         annotations: Mapping[str, Any] = ingress["metadata"].get("annotations") or {}
         if annotations.get("nginx.ingress.kubernetes.io/canary") == "true":
             continue
-        for rule in ingress.get("spec", {}).get("rules") or []:
+        spec: Mapping[str, Any] = ingress.get("spec", {})
+        if spec.get("defaultBackend") and not spec.get("rules"):
+            claims.setdefault(("", "/"), ingress)
+        for rule in spec.get("rules") or []:
             for path in (rule.get("http") or {}).get("paths") or []:
                 claims.setdefault((rule.get("host", ""), path.get("path") or "/"), ingress)
     return claims
