@@ -8,14 +8,17 @@ from collections.abc import Iterator
 from labctl.embedded.clientset import ApiError, Clientset
 from labctl.embedded.controllers import meta
 from labctl.embedded.controllers.controller import Controller
+from labctl.embedded.controllers.daemonset import DaemonSetController
 from labctl.embedded.controllers.deployment import DeploymentController
 from labctl.embedded.controllers.endpoints import EndpointsController, EndpointSliceController
 from labctl.embedded.controllers.garbage import GarbageCollector
+from labctl.embedded.controllers.jobs import CronJobController, JobController, TTLAfterFinishedController
 from labctl.embedded.controllers.namespaces import NamespaceController
 from labctl.embedded.controllers.replicasets import ReplicaSetController, ReplicationControllerController
 from labctl.embedded.controllers.scheduler import Scheduler
 from labctl.embedded.controllers.serviceaccounts import RootCAPublisher, ServiceAccountController
 from labctl.embedded.controllers.settings import ControllerSettings
+from labctl.embedded.controllers.statefulset import StatefulSetController
 from labctl.embedded.kinds.resources import BUILTIN, storage_key
 
 _CRDS = "customresourcedefinitions.apiextensions.k8s.io"
@@ -28,6 +31,11 @@ def all_controllers(settings: ControllerSettings) -> Iterator[Controller]:
     yield DeploymentController()
     yield ReplicaSetController()
     yield ReplicationControllerController()
+    yield StatefulSetController()
+    yield DaemonSetController()
+    yield JobController(settings.time_scale)
+    yield CronJobController()
+    yield TTLAfterFinishedController()
     yield Scheduler(random.Random(settings.seed))  # noqa: S311  chooses among equals
     yield EndpointsController()
     yield EndpointSliceController()

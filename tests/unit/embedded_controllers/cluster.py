@@ -140,13 +140,7 @@ class MemoryClientset:
 
 def _merged(stored: Obj, obj: Obj, subresource: str) -> Obj:
     if subresource == "binding":
-        conditions = [{"type": "PodScheduled", "status": "True"}]
-        return {
-            **stored,
-            "metadata": dict(stored["metadata"]),
-            "spec": {**stored["spec"], "nodeName": obj["target"]["name"]},
-            "status": {**stored["status"], "conditions": conditions},
-        }
+        return {**stored, "metadata": dict(stored["metadata"]), "spec": obj["spec"], "status": obj["status"]}
     if subresource == "status":
         kept = {**stored["metadata"], "annotations": obj["metadata"].get("annotations")}
         kept = {field: value for field, value in kept.items() if value is not None}
@@ -246,7 +240,10 @@ class Cluster:
 def run(scenario: Callable[[Cluster], Awaitable[None]], **options: Any) -> None:
     """Run a scenario against a new cluster, with the controllers started."""
 
+    faults: list[Obj] = []
+
     async def main() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context))
         cluster = Cluster(**options)
         cluster.manager.start()
         await cluster.settle()
@@ -256,6 +253,8 @@ def run(scenario: Callable[[Cluster], Awaitable[None]], **options: Any) -> None:
             cluster.manager.stop()
 
     asyncio.run(main())
+    for fault in faults:
+        raise fault["exception"]
 
 
 def node(name: str, **spec: Any) -> Obj:

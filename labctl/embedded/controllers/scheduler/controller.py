@@ -190,11 +190,7 @@ def explain(objections: Sequence[Objection]) -> str:
 
 def _bind(pod: Obj, node: Obj, now: float) -> list[Wanted]:
     text = f"Successfully assigned {meta.namespace(pod)}/{meta.name(pod)} to {meta.name(node)}"
-    binding = {
-        "apiVersion": "v1",
-        "kind": "Binding",
-        "metadata": {"name": meta.name(pod), "namespace": meta.namespace(pod), "uid": meta.uid(pod)},
-        "target": {"apiVersion": "v1", "kind": "Node", "name": meta.name(node)},
-    }
+    bound = meta.with_spec(pod, nodeName=meta.name(node))
+    bound = meta.with_status(bound, {**meta.status(pod), "conditions": _condition(pod, "True", "", "", now)})
     event = Record(pod, Note("Scheduled", text), action="Binding")
-    return [Update(pods.PODS, binding, "binding", then=event)]
+    return [Update(pods.PODS, bound, "binding", then=event)]
