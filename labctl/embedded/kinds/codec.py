@@ -46,7 +46,7 @@ def round_trip(struct: Struct, value: Obj) -> Obj:
             _absent(member, result)
             continue
         canonical = _value(member.type, given)
-        if member.default is not None and not canonical and not member.pointer:
+        if member.default and not canonical and not member.pointer:
             canonical = member.default
         if canonical or member.pointer or (canonical == 0 and member.type.kind == "IntOrString"):
             result[member.name] = canonical
@@ -64,7 +64,7 @@ def zero(kind: Type) -> Any:
 
 
 def _absent(member: Field, result: Obj) -> None:
-    if member.default is not None:
+    if member.default is not None and (member.default or member.pointer):
         result[member.name] = member.default
     elif member.written:
         result[member.name] = None if member.pointer else zero(member.type)

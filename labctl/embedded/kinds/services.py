@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import random
 from collections.abc import Iterable, Iterator
+from itertools import chain
 
 from labctl.embedded.clientset import ApiError, Clientset, Obj
 from labctl.embedded.kinds import service_families
@@ -134,7 +135,7 @@ def _pick(source: random.Random, first: int, last: int, offset: int, taken: set[
         if low > high:
             continue
         start: int = source.randint(low, high)
-        for number in (*range(start, high + 1), *range(low, start)):
+        for number in chain(range(start, high + 1), range(low, start)):
             if number not in taken:
                 return number
     return None

@@ -6,12 +6,13 @@ type, a line per field: name, mark, type, options.
 Marks: none: left out when empty; `!`: required by the schema and always written; `=`: always written; `+`: required
 but left out when empty. `*` before a type is a pointer: an empty value that was given is kept. Options: `merge`,
 `retainKeys`, `replace` (patch strategy, `merge:KEY`), `map:KEYS`, `set`, `atomic` (list or map type of server-side
-apply), `default:V`.
+apply), `default:V`. Lines before a package's types: `string:` names its string types, `enum:` the values of one,
+`alias:` what a named list or map is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources as package_data
@@ -24,6 +25,7 @@ OPAQUE = frozenset({"RawExtension", "FieldsV1", "JSON", "any", "JSONSchemaPropsO
 }
 SPECIAL = frozenset({"Time", "MicroTime", "Quantity", "IntOrString", "bytes", "Duration"})
 
+_DEFAULTS: dict[str, Callable[[str], str | int | bool]] = {"int32": int, "bool": lambda text: text == "true"}
 _GROUP_PACKAGES = {
     "": "core",
     "apiextensions.k8s.io": "apiextensions",
@@ -54,12 +56,14 @@ class Type:
         go: Its name as Go's error messages write it: `int32`, `v1.RestartPolicy`, `[]v1.Container`.
         element: Of a list or map.
         struct: Of a struct; filled in once all types are known.
+        enum: Values of a string type that has a fixed set of them.
     """
 
     kind: str
     go: str
     element: Type | None = None
     struct: Struct | None = None
+    enum: tuple[str, ...] = ()
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -75,7 +79,7 @@ class Field:
     merge_key: str = ""
     list_type: str = ""
     list_keys: tuple[str, ...] = ()
-    default: str | int | None = None
+    default: str | int | bool | None = None
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -125,6 +129,7 @@ class _Parser:
         self.structs: dict[str, Struct] = {}
         self.strings: set[str] = set()
         self.aliases: dict[str, str] = {}
+        self.enums: dict[str, tuple[str, ...]] = {}
         self.known: dict[tuple[str, str], Type] = {}
         self.pending: list[tuple[Struct, list[str]]] = []
         self.struct = Struct("", "")
@@ -144,6 +149,8 @@ class _Parser:
             self.pending.append((self.struct, words))
         elif words[0] == "string:":
             self.strings.update(f"{package}.{name}" for name in words[1:])
+        elif words[0] == "enum:":
+            self.enums[f"{package}.{words[1]}"] = tuple(line.split(" ", 2)[2].split("|"))
         elif words[0] == "alias:":
             self.aliases[f"{package}.{words[1]}"] = words[2]
         else:
@@ -162,8 +169,8 @@ class _Parser:
         for word in words[2:]:
             option, _, value = word.partition(":")
             if option == "default":
-                made.default = int(value) if made.type.kind == "int32" else value
-            elif option in ("map", "set", "atomic"):
+                made.default = _DEFAULTS.get(made.type.kind, str)(value)
+            elif option in ("map", "set", "atomic", "granular"):
                 made.list_type, made.list_keys = option, tuple(value.split(",")) if value else ()
             else:
                 made.patch_strategy, made.merge_key = option, value
@@ -195,7 +202,7 @@ class _Parser:
         package, _, short = name.rpartition(".")
         go = f"{'v1' if package == 'meta' else package.rpartition('/')[2]}.{short}"
         if name in self.strings:
-            return Type("string", go)
+            return Type("string", go, enum=self.enums.get(name, ()))
         if name in self.aliases:
             meant = self._type(package, self.aliases[name])
             return Type(meant.kind, go, meant.element, meant.struct)
