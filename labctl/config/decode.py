@@ -24,7 +24,7 @@ _MISSING: Any = object()
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """The known word nearest in spelling, whatever its letter case, `_` and `-`; empty when none is near."""
-    by_plain = {_plain(name): name for name in known}
+    by_plain = {_plain(name): str(name) for name in known}
     near = difflib.get_close_matches(_plain(word), by_plain, n=1, cutoff=0.65)
     return by_plain[near[0]] if near else ""
 
