@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from labctl.embedded.api.call import Call
 from labctl.embedded.api.errors import bad_request, unsupported_body
 from labctl.embedded.api.gojson import GoJsonError, decode, decode_with_duplicates
-from labctl.embedded.api.negotiation import JSON, YAML
+from labctl.embedded.api.negotiation import JSON, PROTOBUF, YAML
+from labctl.embedded.api.protobuf.decoder import decode_object
 from labctl.embedded.api.yamltext import load_yaml
 from labctl.embedded.clientset import ApiError, Obj
 from labctl.embedded.kinds.resources import Resource
 
-_ACCEPTED = (JSON, YAML, "application/vnd.kubernetes.protobuf")
+_ACCEPTED = (JSON, YAML, PROTOBUF)
 _GO_TYPES = {str: "string", bool: "bool", int: "number", float: "number", list: "array", dict: "object"}
 _TYPE_META = (
     'Go value of type struct { APIVersion string "json:\\"apiVersion,omitempty\\""; '
@@ -44,16 +46,24 @@ def read_value(call: Call) -> Any:
     Raises:
         ApiError: 413, 415, or 400 when it cannot be parsed.
     """
-    kind = media_type(call) or JSON
-    if kind not in (JSON, YAML):
-        raise unsupported_body(_ACCEPTED)
+    kind = _accepted_type(call)
     data = call.body()
     if not data.strip():
         return None
     try:
-        return decode(data) if kind == JSON else load_yaml(data)
-    except (GoJsonError, ValueError) as error:
+        return _DECODERS[kind](data)
+    except ValueError as error:
         raise bad_request(str(error)) from None
+
+
+_DECODERS: dict[str, Callable[[bytes], Any]] = {JSON: decode, YAML: load_yaml, PROTOBUF: decode_object}
+
+
+def _accepted_type(call: Call) -> str:
+    kind = media_type(call) or JSON
+    if kind not in _ACCEPTED:
+        raise unsupported_body(_ACCEPTED)
+    return kind
 
 
 def read_object(call: Call, resource: Resource, checks: Checks, validation: str) -> Obj:
@@ -88,14 +98,12 @@ def read_object(call: Call, resource: Resource, checks: Checks, validation: str)
 
 
 def _parsed(call: Call, resource: Resource) -> tuple[Any, list[str]]:
-    kind = media_type(call) or JSON
-    if kind not in (JSON, YAML):
-        raise unsupported_body(_ACCEPTED)
+    kind = _accepted_type(call)
     data = call.body()
     if not data.strip():
         raise bad_request(f"the object provided is unrecognized (must be of type {resource.kind}): EOF ()")
     try:
-        return decode_with_duplicates(data) if kind == JSON else (load_yaml(data), [])
+        return decode_with_duplicates(data) if kind == JSON else (_DECODERS[kind](data), [])
     except GoJsonError as error:
         raise bad_request(f"couldn't get version/kind; json parse error: {error}") from None
     except ValueError as error:
