@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from fractions import Fraction
 from functools import lru_cache
@@ -10,34 +9,14 @@ from typing import Any
 
 from labctl.embedded.clientset import Obj
 from labctl.embedded.controllers import meta
-
-_SUFFIXES = {
-    "": Fraction(1),
-    "n": Fraction(1, 10**9),
-    "u": Fraction(1, 10**6),
-    "m": Fraction(1, 1000),
-    **{unit: Fraction(10 ** (3 * power)) for power, unit in enumerate("kMGTPE", 1)},
-    **{f"{unit}i": Fraction(1 << (10 * power)) for power, unit in enumerate("KMGTPE", 1)},
-}
-_QUANTITY = re.compile(r"([+-]?[0-9.]+)(?:[eE]([+-]?[0-9]+)|([numkMGTPE]i?)?)\Z")
+from labctl.embedded.kinds.quantity import parse
 
 # What the scheduler assumes for spreading when a container asks for nothing: util.DefaultMilliCPURequest and -Memory.
 ASSUMED = {"cpu": Fraction(1, 10), "memory": Fraction(200 * 1024 * 1024)}
 
 
-@lru_cache(maxsize=1024)
-def quantity(text: str) -> Fraction:
-    """A `resource.Quantity` as an exact number: `100m`, `1.5Gi`, `1e3`.
-
-    Raises:
-        ValueError: It is none.
-    """
-    found = _QUANTITY.match(text)
-    if found is None:
-        raise ValueError(f"not a quantity: {text}")
-    number, exponent, suffix = found.groups()
-    factor = Fraction(10) ** int(exponent) if exponent else _SUFFIXES[suffix or ""]
-    return Fraction(number) * factor
+quantity = lru_cache(maxsize=1024)(parse)
+"""A `resource.Quantity` as an exact number; the same few are asked for again and again."""
 
 
 def _requests(container: Obj) -> Mapping[str, Any]:
