@@ -101,7 +101,7 @@ def _leaf(value: Any, known: Leaf, path: ValuePath) -> Iterator[ValueProblem]:
     stray = isinstance(value, bool) and bool not in known.kinds
     if stray or not isinstance(value, known.kinds):
         yield ValueProblem(path, f"must be {known.words}, not {kind_of(value)}")
-    elif known.choices and value not in known.choices:
+    elif known.choices and value not in (*known.choices, known.default):
         allowed = ", ".join(choice for choice in known.choices if choice)
         near = did_you_mean(str(value), known.choices)
         yield ValueProblem(path, f"{value!r} is not one of {allowed}", f"did you mean {near!r}?" if near else "")
