@@ -60,7 +60,7 @@ def _listeners(proc: Path, address: str, port: int) -> Iterator[tuple[str, str]]
         (bound, inode)
         for table in ("tcp", "tcp6")
         for bound, bound_port, inode in _table(proc / "net" / table)
-        if bound_port == port and bound in (address, "0.0.0.0", "::", f"::ffff:{address}")
+        if bound_port == port and bound in (address, "0.0.0.0", "::", f"::ffff:{address}")  # noqa: S104 - compared
     ]
     yield from sorted(found, key=lambda row: row[0] != address)
 

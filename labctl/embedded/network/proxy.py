@@ -1,160 +1,193 @@
-"""kube-proxy: watches Services and EndpointSlices, and lets their places lead to endpoints."""
+"""kube-proxy: keeps listening sockets in step with Services and EndpointSlices, and sends connections on their way."""
 
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections.abc import Callable
-from typing import cast
 
-from labctl.embedded.clientset import Change, Clientset
+from labctl.embedded.clientset import Change, ChangeType, Clientset, Obj
 from labctl.embedded.http.messages import Flow
-from labctl.embedded.network.plan import Endpoint, Place, Rule, service_rules
-from labctl.embedded.network.pods import LoopbackNetwork, hand_over
-from labctl.embedded.network.relay import RelayClient
-from labctl.model.inventory import ProxyMode
+from labctl.embedded.network.listener import reset
+from labctl.embedded.network.plan import key, owner, plan_service
+from labctl.embedded.network.pods import LoopbackNetwork
+from labctl.embedded.network.relay import relay
+from labctl.embedded.network.routing import Fate, Route, Router
+from labctl.embedded.network.sockets import Place
 
 SERVICES = "services"
 SLICES = "endpointslices.discovery.k8s.io"
-SERVICE_NAME = "kubernetes.io/service-name"
-
-ServiceKey = tuple[str, str]
 
 
 class KubeProxy:
-    """Keeps the listening sockets of Services in step with the API."""
+    """The node ports, ClusterIPs and load balancer addresses of all nodes.
 
-    def __init__(self, clientset: Clientset, network: LoopbackNetwork) -> None:
+    Args:
+        clientset: Where Services and EndpointSlices are read.
+        network: The embedded pods and the sockets.
+        clock: Seconds, rising; for session affinity.
+    """
+
+    def __init__(
+        self, clientset: Clientset, network: LoopbackNetwork, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._clientset = clientset
         self._network = network
-        self._random = random.Random()  # noqa: S311 - load balancing, not secrecy
-        self._rules: dict[Place, Rule] = {}
-        self._places: dict[ServiceKey, set[Place]] = {}
-        self._dirty: set[ServiceKey] = set()
-        self._turns: dict[Place, int] = {}
-        self._affinity: dict[tuple[Place, str], tuple[Endpoint, float]] = {}
+        self._settings = network.settings
+        self.router = Router(network.settings, clock)
+        self._services: dict[str, Obj] = {}
+        self._slices: dict[str, dict[str, Obj]] = {}
+        self._places: dict[str, tuple[Place, ...]] = {}
+        self._states: dict[Place, Fate] = {}
+        self._addresses: dict[str, set[str]] = {}
+        self._behind: dict[str, set[str]] = {}
+        self._dirty: set[str] = set()
+        self._scheduled: asyncio.Handle | None = None
         self._unsubscribe: Callable[[], None] | None = None
+        network.observe(self._pod_changed)
 
     def start(self) -> None:
-        """Open what the API lists now, and follow it."""
-        self._unsubscribe = self._clientset.subscribe(self._changed)
+        """Serve the Services that there are, and follow every change."""
+        self._unsubscribe = self._clientset.subscribe(self._observe)
         for service in self._clientset.list(SERVICES):
-            self._sync((service["metadata"]["namespace"], service["metadata"]["name"]))
+            self._observe_service(service, gone=False)
+        for entry in self._clientset.list(SLICES):
+            self._observe_slice(entry, gone=False)
+        self.sync()
 
     def stop(self) -> None:
         """Close every Service's sockets."""
         if self._unsubscribe is not None:
             self._unsubscribe()
-        for place in list(self._rules):
-            self._network.sockets.close(place)
-        self._rules.clear()
+            self._unsubscribe = None
+        self._services.clear()
+        self._slices.clear()
+        self._dirty.update(self._places)
+        self.sync()
 
-    def _changed(self, change: Change) -> None:
-        metadata = change.object["metadata"]
+    # -- what is observed --------------------------------------------------------------------------------------------
+
+    def _observe(self, change: Change) -> None:
+        """Take note of a change; sockets follow at the end of this turn of the loop."""
         if change.resource == SERVICES:
-            key = (metadata["namespace"], metadata["name"])
+            self._observe_service(change.object, gone=change.type is ChangeType.DELETED)
         elif change.resource == SLICES:
-            key = (metadata["namespace"], metadata.get("labels", {}).get(SERVICE_NAME, ""))
-        else:
-            return
-        if not self._dirty:
-            asyncio.get_running_loop().call_soon(self._sync_dirty)
-        self._dirty.add(key)
+            self._observe_slice(change.object, gone=change.type is ChangeType.DELETED)
 
-    def _sync_dirty(self) -> None:
+    def _observe_service(self, service: Obj, *, gone: bool) -> None:
+        name = key(service)
+        if gone:
+            self._services.pop(name, None)
+        else:
+            self._services[name] = service
+        self._mark(name)
+
+    def _observe_slice(self, entry: Obj, *, gone: bool) -> None:
+        slices = self._slices.setdefault(owner(entry), {})
+        if gone:
+            slices.pop(entry["metadata"]["name"], None)
+        else:
+            slices[entry["metadata"]["name"]] = entry
+        self._mark(owner(entry))
+
+    def _pod_changed(self, address: str) -> None:
+        """A pod began or ceased to listen: while none behind an address listens, it refuses."""
+        for name in self._behind.get(address, ()):
+            self._mark(name)
+
+    def _mark(self, name: str) -> None:
+        self._dirty.add(name)
+        if self._scheduled is None:
+            self._scheduled = asyncio.get_running_loop().call_soon(self.sync)
+
+    # -- sockets -----------------------------------------------------------------------------------------------------
+
+    def sync(self) -> None:
+        """Bring the sockets of every Service that changed in step."""
+        if self._scheduled is not None:
+            self._scheduled.cancel()
+            self._scheduled = None
         dirty, self._dirty = self._dirty, set()
-        for key in dirty:
-            self._sync(key)
+        for name in sorted(dirty):
+            self._sync_service(name)
 
-    def _sync(self, key: ServiceKey) -> None:
-        service = self._clientset.get(SERVICES, *key)
-        wanted: dict[Place, Rule] = {}
-        if service is not None:
-            slices = [
-                found
-                for found in self._clientset.list(SLICES, key[0])
-                if found["metadata"].get("labels", {}).get(SERVICE_NAME) == key[1]
-            ]
-            wanted = service_rules(service, slices, self._network.settings.nodes)
-        places = self._places.get(key, set())
-        for place in places - wanted.keys():
-            self._rules.pop(place, None)
-            self._turns.pop(place, None)
-            self._network.sockets.close(place)
-        for place, rule in wanted.items():
-            self._put(place, rule)
-        self._places[key] = set(wanted)
+    def _sync_service(self, name: str) -> None:
+        service = self._services.get(name)
+        slices = self._slices.get(name, {})
+        servers = plan_service(service, slices.values(), self._settings) if service else []
+        before = self._places.pop(name, ())
+        places = tuple(self.router.put(server) for server in servers if self.router.may_put(server))
+        for place in before:
+            if place not in places:
+                self.router.drop(place)
+                self._set_state(place, Fate.REFUSED)
+        for place in places:
+            self._set_state(place, self._fate(place))
+        if places:
+            self._places[name] = places
+        if not slices:
+            self._slices.pop(name, None)
+        self._index(name, {endpoint.address for server in servers for endpoint in server.endpoints})
 
-    def _put(self, place: Place, rule: Rule) -> None:
-        before = self._rules.get(place)
-        self._rules[place] = rule
-        if before is not None and before.drop == rule.drop:
+    def _index(self, name: str, addresses: set[str]) -> None:
+        """Remember which Services a pod is behind."""
+        before = self._addresses.pop(name, set())
+        for address in before - addresses:
+            self._behind[address].discard(name)
+            if not self._behind[address]:
+                del self._behind[address]
+        for address in addresses - before:
+            self._behind.setdefault(address, set()).add(name)
+        if addresses:
+            self._addresses[name] = addresses
+
+    def _fate(self, place: Place) -> Fate:
+        """Whether an address answers, refuses or drops."""
+        server = self.router.server_at(place)
+        if server is None or not server.endpoints:
+            return Fate.REFUSED
+        candidates = server.candidates(server.node or self._settings.first.name)
+        if not candidates:
+            return Fate.DROPPED
+        network = self._network
+        answers = any(not network.is_pod(end.address) or network.port_at(end.address, end.port) for end in candidates)
+        return Fate.SERVED if answers else Fate.REFUSED
+
+    def _set_state(self, place: Place, fate: Fate) -> None:
+        """Open, close or plug the socket: as iptables' ACCEPT, REJECT and DROP look to a client."""
+        if self._states.get(place, Fate.REFUSED) is fate:
             return
-        sockets = self._network.sockets
-        if before is not None:
+        sockets, server = self._network.sockets, self.router.server_at(place)
+        what = f"{server.kind} of Service {server.service}" if server else ""
+        if fate is Fate.SERVED:
+            sockets.listen(place, what, lambda transport: self._accepted(place, transport))
+        elif fate is Fate.DROPPED:
+            sockets.swallow(place, what)
+        else:
             sockets.close(place)
-        if rule.drop:
-            sockets.silence(place)
+        if fate is Fate.REFUSED:
+            del self._states[place]
         else:
-            sockets.listen(place, lambda: _Arrival(self, place))
+            self._states[place] = fate
 
-    def choose(self, place: Place, client: str) -> tuple[Rule, Endpoint] | None:
-        """The endpoint for one new connection; None when there is none any more."""
-        rule = self._rules.get(place)
-        if rule is None or not rule.endpoints:
+    # -- connections -------------------------------------------------------------------------------------------------
+
+    def _accepted(self, place: Place, transport: asyncio.Transport) -> asyncio.BaseProtocol | None:
+        """Who serves a connection to a Service: the endpoint's own protocol, on this very transport."""
+        client, client_port = transport.get_extra_info("peername")[:2]
+        route = self.router.route(place, client)
+        if not isinstance(route, Route):
+            if route is Fate.DROPPED:
+                transport.pause_reading()  # too late to drop the SYN: the client waits for an answer in vain
+            else:
+                reset(transport)
             return None
-        if rule.affinity_seconds:
-            return rule, self._sticky(place, rule, client)
-        return rule, self._pick(place, rule)
-
-    def _pick(self, place: Place, rule: Rule) -> Endpoint:
-        if self._network.settings.proxy_mode is ProxyMode.IPVS:
-            turn = self._turns.get(place, 0)
-            self._turns[place] = turn + 1
-            return rule.endpoints[turn % len(rule.endpoints)]
-        return self._random.choice(rule.endpoints)
-
-    def _sticky(self, place: Place, rule: Rule, client: str) -> Endpoint:
-        now = time.monotonic()
-        endpoint, until = self._affinity.get((place, client), (None, 0.0))
-        if endpoint is None or until < now or endpoint not in rule.endpoints:
-            endpoint = self._pick(place, rule)
-        self._affinity[place, client] = (endpoint, now + rule.affinity_seconds)
-        return endpoint
-
-    def connect(self, place: Place, connection: asyncio.Transport) -> None:
-        """Lead an accepted connection to an endpoint: to the pod itself, or through a relay to other addresses."""
-        client: tuple[str, int] = connection.get_extra_info("peername")[:2]
-        chosen = self.choose(place, client[0])
-        if chosen is None:
-            connection.abort()
-            return
-        rule, endpoint = chosen
-        server = self._network.port_at(endpoint.ip, endpoint.port)
-        if server is not None:
-            source = client if rule.keep_source else (self._translated(rule, endpoint), client[1])
-            hand_over(connection, server, Flow(source, (endpoint.ip, endpoint.port)))
-        elif self._network.is_pod(endpoint.ip):
-            connection.abort()  # a pod that does not listen there: connection refused
-        else:
-            relay = RelayClient(endpoint.ip, endpoint.port)
-            connection.set_protocol(relay)
-            relay.connection_made(connection)
-
-    def _translated(self, rule: Rule, endpoint: Endpoint) -> str:
-        """The source address after masquerading: the bridge for a pod of the same node, flannel's for another's."""
-        settings = self._network.settings
-        node = rule.node or next(iter(settings.nodes))
-        return settings.cni0(node) if endpoint.node == node else settings.flannel(node)
-
-
-class _Arrival(asyncio.Protocol):
-    """A connection that has just been accepted on a Service's address."""
-
-    def __init__(self, proxy: KubeProxy, place: Place) -> None:
-        self._proxy = proxy
-        self._place = place
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._proxy.connect(self._place, cast(asyncio.Transport, transport))
+        endpoint = route.endpoint
+        flow = Flow((route.source, client_port), (endpoint.address, endpoint.port))
+        protocol = self._network.serve(transport, flow)
+        if protocol is not None:
+            return protocol
+        if self._network.is_pod(endpoint.address):
+            reset(transport)
+            return None
+        return relay(flow)

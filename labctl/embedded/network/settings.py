@@ -1,40 +1,140 @@
-"""The address plan of the embedded network."""
+"""Who has which address, and where each of them gets a real socket."""
 
 from __future__ import annotations
 
 import ipaddress
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from labctl.model.inventory import ProxyMode
 
+_PROBE_ADDRESS = "127.0.10.10"
+"""Any address of 127.0.0.0/8 but the one that every system has."""
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True)
 class NetworkSettings:
-    """Who has which addresses.
+    """The cluster's address plan.
 
     Attributes:
-        nodes: Node name → address, in the order in which they take their /24 of the pod range.
-        cluster_cidr: Pod addresses.
-        service_cidr: ClusterIPs.
-        proxy_mode: `iptables` picks endpoints at random, `ipvs` in turn.
+        nodes: Name → address (InternalIP) of each node, in the order of their pod ranges; the first is the server.
+        cluster_cidr: Pods; node number N (from 0, in that order) has the Nth /24 of it.
+        service_cidr: ClusterIPs; the tenth address is the cluster DNS's.
+        node_ports: NodePort range, both ends included.
+        proxy_mode: How kube-proxy picks an endpoint.
+        whole_loopback: All of 127.0.0.0/8 can be bound (Linux). Otherwise only 127.0.0.1 can (macOS).
     """
 
     nodes: Mapping[str, str]
-    cluster_cidr: str
-    service_cidr: str
+    cluster_cidr: str = "127.16.0.0/16"
+    service_cidr: str = "127.10.200.0/24"
+    node_ports: tuple[int, int] = (30000, 32767)
     proxy_mode: ProxyMode = ProxyMode.IPTABLES
+    whole_loopback: bool = True
+
+    @cached_property
+    def ranges(self) -> dict[str, NodeRange]:
+        """Each node's part of the plan, by name."""
+        subnets = ipaddress.IPv4Network(self.cluster_cidr).subnets(new_prefix=24)
+        return {
+            name: NodeRange(index, name, address, subnet)
+            for index, ((name, address), subnet) in enumerate(zip(self.nodes.items(), subnets, strict=False))
+        }
+
+    @cached_property
+    def by_address(self) -> dict[str, NodeRange]:
+        """The node that has an address as its own."""
+        return {node.address: node for node in self.ranges.values()}
+
+    @property
+    def first(self) -> NodeRange:
+        """The server: what reaches the cluster from outside without a node's address enters here."""
+        return next(iter(self.ranges.values()))
 
     def pod_range(self, node: str) -> ipaddress.IPv4Network:
-        """The /24 that a node's pods take their addresses from (podCIDR)."""
-        index = list(self.nodes).index(node)
-        base = ipaddress.IPv4Network(self.cluster_cidr).network_address + index * 256
-        return ipaddress.IPv4Network(f"{base}/24")
+        """A node's `spec.podCIDR`."""
+        return self.ranges[node].pods
 
-    def cni0(self, node: str) -> str:
-        """The node's bridge: what a local pod sees as source of translated connections."""
-        return str(self.pod_range(node).network_address + 1)
+    @property
+    def dns_address(self) -> str:
+        """The cluster DNS's address: the tenth of the service range, as k3s gives it."""
+        return str(ipaddress.IPv4Network(self.service_cidr)[10])
 
-    def flannel(self, node: str) -> str:
-        """The node's vxlan interface (flannel.1): what a pod on another node sees as their source."""
-        return str(self.pod_range(node).network_address)
+    def node_of(self, address: str) -> NodeRange | None:
+        """The node that an address belongs to: its own, or in its pod range."""
+        return self.by_address.get(address) or self._by_subnet.get(address.rpartition(".")[0])
+
+    def is_pod_address(self, address: str) -> bool:
+        """Whether an address lies in the pods' range."""
+        return address.rpartition(".")[0] in self._by_subnet
+
+    def is_service_address(self, address: str) -> bool:
+        """Whether an address lies in the ClusterIPs' range."""
+        return _inside(address, self.service_cidr)
+
+    @cached_property
+    def _by_subnet(self) -> dict[str, NodeRange]:
+        """Nodes by the first three octets of their pods' addresses."""
+        return {str(node.pods[0]).rpartition(".")[0]: node for node in self.ranges.values()}
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRange:
+    """One node in the address plan.
+
+    Attributes:
+        index: Its number, from 0.
+        name: Its name.
+        address: Its own address.
+        pods: The addresses of its pods (`spec.podCIDR`).
+    """
+
+    index: int
+    name: str
+    address: str
+    pods: ipaddress.IPv4Network
+
+    @property
+    def bridge(self) -> str:
+        """Address of cni0: the source that a pod of this node sees when the node itself connects to it."""
+        return str(self.pods[1])
+
+    @property
+    def tunnel(self) -> str:
+        """Address of flannel.1: the source that a pod of another node sees when this node connects to it."""
+        return str(self.pods[0])
+
+
+def _inside(address: str, cidr: str) -> bool:
+    try:
+        return ipaddress.IPv4Address(address) in ipaddress.IPv4Network(cidr)
+    except ValueError:
+        return False
+
+
+def socket_address(settings: NetworkSettings, address: str, port: int) -> tuple[str, int] | None:
+    """Where the cluster's `address:port` really listens on this machine; None: nowhere, reachable in the process only.
+
+    With all of 127.0.0.0/8 it is the address itself. With 127.0.0.1 alone the nodes share it: node number N listens
+    N times the size of the NodePort range higher, so that equal node ports of different nodes stay apart.
+    """
+    if settings.whole_loopback:
+        return (address, port) if address.startswith("127.") else None
+    node = settings.by_address.get(address)
+    if node is None:
+        return None
+    first, last = settings.node_ports
+    shifted = port + node.index * (last - first + 1)
+    return ("127.0.0.1", shifted) if shifted < 65536 else None
+
+
+def whole_loopback_available() -> bool:
+    """Whether this system lets a socket bind addresses of 127.0.0.0/8 other than 127.0.0.1."""
+    with socket.socket() as probe:
+        try:
+            probe.bind((_PROBE_ADDRESS, 0))
+        except OSError:
+            return False
+    return True

@@ -1,94 +1,89 @@
-"""Listening sockets of the embedded cluster, by place; what cannot be bound is remembered with its reason."""
+"""The real sockets of virtual addresses, and the list of those that could not be had."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import errno
 import socket
 from collections.abc import Callable
+from dataclasses import dataclass
 
-from labctl.embedded.network.holders import who_listens
-from labctl.embedded.network.plan import Place
+from labctl.embedded.network.listener import Accepted, Blackhole, Listener, PortUnavailableError, bound_socket
+from labctl.embedded.network.settings import NetworkSettings, socket_address
 
-BACKLOG = 1024
+Place = tuple[str, int]
+"""An address and a TCP port of the cluster."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unbound:
+    """An address and port of the cluster that has no socket of its own on this machine.
+
+    Attributes:
+        address: Address in the cluster.
+        port: TCP port.
+        what: Whose it is, in words: `pod default/web`, `NodePort of Service default/web`.
+        reason: Why.
+        hint: How to allow it; empty when there is no way.
+    """
+
+    address: str
+    port: int
+    what: str
+    reason: str
+    hint: str = ""
 
 
 class Sockets:
-    """Opens and closes listening sockets on the running loop."""
+    """Opens and closes the sockets behind virtual addresses.
 
-    def __init__(self) -> None:
-        self._servers: dict[Place, asyncio.Task[asyncio.Server]] = {}
-        self._silent: dict[Place, list[socket.socket]] = {}
-        self.unbound: dict[Place, str] = {}
+    Args:
+        settings: The address plan.
+        bind: Makes a bound socket.
+    """
 
-    def listen(self, place: Place, factory: Callable[[], asyncio.BaseProtocol]) -> bool:
-        """Accept connections there; False when the system does not let us (see `unbound`)."""
-        listener = self._bind(place, BACKLOG)
-        if listener is None:
-            return False
-        loop = asyncio.get_running_loop()
-        self._servers[place] = loop.create_task(loop.create_server(factory, sock=listener, backlog=BACKLOG))
-        return True
+    def __init__(self, settings: NetworkSettings, bind: Callable[[str, int], socket.socket] = bound_socket) -> None:
+        self._settings = settings
+        self._bind = bind
+        self._unbound: dict[Place, Unbound] = {}
+        self._open: dict[Place, Listener | Blackhole] = {}
 
-    def silence(self, place: Place) -> bool:
-        """Let connection attempts there time out, as dropped packets do.
+    def listen(self, place: Place, what: str, accepted: Accepted) -> None:
+        """Accept connections there; remembered as unbound when the place cannot have a socket."""
+        self.close(place)
+        bound = self._bound(place, what)
+        if bound is not None:
+            self._open[place] = Listener(bound, accepted)
 
-        A listener that never accepts and whose queue is full makes the kernel drop every further SYN.
-        """
-        listener = self._bind(place, 0)
-        if listener is None:
-            return False
-        fillers = [listener]
-        for _ in range(2):
-            filler = socket.socket()
-            filler.setblocking(False)
-            with contextlib.suppress(BlockingIOError):
-                filler.connect(place)
-            fillers.append(filler)
-        self._silent[place] = fillers
-        return True
+    def swallow(self, place: Place, what: str) -> None:
+        """Let connections there time out; remembered as unbound when the place cannot have a socket."""
+        self.close(place)
+        bound = self._bound(place, what)
+        if bound is not None:
+            self._open[place] = Blackhole(bound)
 
     def close(self, place: Place) -> None:
-        """Stop listening there; open connections go on."""
-        self.unbound.pop(place, None)
-        for filler in self._silent.pop(place, ()):
-            filler.close()
-        task = self._servers.pop(place, None)
-        if task is not None:
-            task.add_done_callback(_close_server)
+        """Refuse connections there; open ones go on."""
+        self._unbound.pop(place, None)
+        opened = self._open.pop(place, None)
+        if opened is not None:
+            opened.close()
 
     def close_all(self) -> None:
-        """Stop listening everywhere."""
-        for place in [*self._servers, *self._silent]:
+        """Refuse all new connections."""
+        for place in list(self._open):
             self.close(place)
 
-    def _bind(self, place: Place, backlog: int) -> socket.socket | None:
-        listener = socket.socket()
-        listener.setblocking(False)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind(place)
-            listener.listen(backlog)
-        except OSError as error:
-            listener.close()
-            self.unbound[place] = _reason(error, place)
+    def unbound(self) -> list[Unbound]:
+        """Every wanted address that has no socket, in order."""
+        return sorted(self._unbound.values(), key=lambda entry: (socket.inet_aton(entry.address), entry.port))
+
+    def _bound(self, place: Place, what: str) -> socket.socket | None:
+        where = socket_address(self._settings, *place)
+        if where is None:
+            reason = f"{place[0]} is no address of this machine: reachable inside the cluster only"
+            self._unbound[place] = Unbound(*place, what, reason)
             return None
-        self.unbound.pop(place, None)
-        return listener
-
-
-def _close_server(task: asyncio.Task[asyncio.Server]) -> None:
-    if not task.cancelled() and task.exception() is None:
-        task.result().close()
-
-
-def _reason(error: OSError, place: Place) -> str:
-    if error.errno == errno.EACCES:
-        return "this user may not bind ports below 1024"
-    if error.errno == errno.EADDRINUSE:
-        holder = who_listens(*place)
-        return f"in use by {holder}" if holder else "in use by another process"
-    if error.errno == errno.EADDRNOTAVAIL:
-        return "this system does not have that address"
-    return error.strerror or str(error)
+        try:
+            return self._bind(*where)
+        except PortUnavailableError as error:
+            self._unbound[place] = Unbound(*place, what, error.message, error.hint)
+            return None
