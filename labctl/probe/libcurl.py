@@ -1,0 +1,215 @@
+"""The thorough transport: libcurl itself, for TLS, HTTP/2, cookies and all that is not plain HTTP/1.1."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+
+import pycurl
+
+from labctl import __version__
+from labctl.model.probe import Connection, ProbePlan
+from labctl.probe import descriptors
+from labctl.probe.codes import probe_error
+from labctl.probe.pace import Pace
+from labctl.probe.recorder import BODY_KEPT, Recorder
+
+USER_AGENT = f"labctl/{__version__}"
+_TURN_SECONDS = 0.05
+
+
+def send(plan: ProbePlan, recorder: Recorder, pace: Pace) -> None:
+    """Send the plan's requests and record how each ended; returns early when the caller wants to stop.
+
+    With a cookie jar the first request goes alone, so that all others carry the cookies that it brought.
+
+    Raises:
+        LabctlError: Not one connection can be opened (file descriptors).
+    """
+    limit, notice = descriptors.affordable(min(plan.concurrency, plan.count))
+    if notice:
+        recorder.notices.append(notice)
+    loop = _Loop(plan, recorder, pace)
+    try:
+        if plan.request.cookie_jar:
+            loop.run(limit=1, until=1)
+        loop.run(limit=limit, until=plan.count)
+    finally:
+        loop.close()
+
+
+class _Transfer:
+    """One easy handle and what the request on it has brought so far."""
+
+    __slots__ = ("begun", "body", "handle", "head", "index", "size")
+
+    def __init__(self, handle: pycurl.Curl) -> None:
+        self.handle = handle
+        self.index = 0
+        self.begun = 0.0
+        self.head = b""
+        self.body = b""
+        self.size = 0
+
+    def start(self, index: int, begun: float) -> None:
+        """Forget the last request."""
+        self.index, self.begun, self.head, self.body, self.size = index, begun, b"", b"", 0
+
+    def on_header(self, line: bytes) -> None:
+        """A header line came; a status line begins a new head (after 100 Continue)."""
+        self.head = line if line.startswith(b"HTTP/") else self.head + line
+
+    def on_body(self, data: bytes) -> None:
+        """A piece of the body came."""
+        self.size += len(data)
+        if len(self.body) < BODY_KEPT:
+            self.body = (self.body + data)[:BODY_KEPT]
+
+
+class _Loop:
+    def __init__(self, plan: ProbePlan, recorder: Recorder, pace: Pace) -> None:
+        self._plan = plan
+        self._recorder = recorder
+        self._pace = pace
+        self._next = 0
+        self._idle: list[_Transfer] = []
+        self._busy: dict[pycurl.Curl, _Transfer] = {}
+        self._share: pycurl.CurlShare | None = _cookie_share() if plan.request.cookie_jar else None
+        self._multi = pycurl.CurlMulti()
+        # No multiplexing: requests at once are connections at once, with HTTP/2 as with HTTP/1.1.
+        self._multi.setopt(pycurl.M_PIPELINING, pycurl.PIPE_NOTHING)
+        self._multi.setopt(pycurl.M_MAXCONNECTS, plan.concurrency)
+
+    def run(self, *, limit: int, until: int) -> None:
+        """Keep `limit` requests in flight until `until` have been sent and have ended."""
+        while not self._pace.stopped(self._recorder.done):
+            while len(self._busy) < limit and self._next < until:
+                self._begin()
+            if not self._busy:
+                return
+            _, running = self._multi.perform()
+            if not self._collect() and running:
+                self._multi.select(_TURN_SECONDS)
+
+    def close(self) -> None:
+        """Close every connection."""
+        for transfer in self._busy.values():
+            self._multi.remove_handle(transfer.handle)
+        for transfer in (*self._busy.values(), *self._idle):
+            transfer.handle.close()
+        self._multi.close()
+        if self._share is not None:
+            self._share.close()
+
+    def _begin(self) -> None:
+        transfer = self._idle.pop() if self._idle else self._new_transfer()
+        transfer.start(self._next, self._pace.clock())
+        self._next += 1
+        self._busy[transfer.handle] = transfer
+        self._multi.add_handle(transfer.handle)
+
+    def _new_transfer(self) -> _Transfer:
+        handle = pycurl.Curl()
+        transfer = _Transfer(handle)
+        _set_up(handle, self._plan)
+        handle.setopt(pycurl.HEADERFUNCTION, transfer.on_header)
+        handle.setopt(pycurl.WRITEFUNCTION, transfer.on_body)
+        if self._share is not None:
+            handle.setopt(pycurl.SHARE, self._share)
+            handle.setopt(pycurl.COOKIEFILE, "")
+        return transfer
+
+    def _collect(self) -> int:
+        """Record every request that has ended; returns how many."""
+        ended = 0
+        queued = 1
+        while queued:
+            queued, good, bad = self._multi.info_read()
+            for handle in good:
+                self._end(handle, 0, "")
+            for handle, code, message in bad:
+                self._end(handle, code, message)
+            ended += len(good) + len(bad)
+        return ended
+
+    def _end(self, handle: pycurl.Curl, code: int, message: str) -> None:
+        now = self._pace.clock()
+        transfer = self._busy.pop(handle)
+        started, elapsed = transfer.begun - self._pace.begun, now - transfer.begun
+        if code:
+            self._recorder.failed(transfer.index, started, elapsed, probe_error(code, message or handle.errstr()))
+        else:
+            status = handle.getinfo(pycurl.RESPONSE_CODE)
+            self._recorder.answered(transfer.index, started, elapsed, status, transfer.head, transfer.body)
+        self._multi.remove_handle(handle)
+        self._idle.append(transfer)
+
+
+def _cookie_share() -> pycurl.CurlShare:
+    share = pycurl.CurlShare()
+    share.setopt(pycurl.SH_SHARE, pycurl.LOCK_DATA_COOKIE)
+    return share
+
+
+def _set_up(handle: pycurl.Curl, plan: ProbePlan) -> None:
+    """Everything about the request that stays the same from one to the next."""
+    request = plan.request
+    handle.setopt(pycurl.URL, request.url)
+    handle.setopt(pycurl.NOSIGNAL, 1)
+    handle.setopt(pycurl.PATH_AS_IS, 1)
+    handle.setopt(pycurl.PROXY, "")
+    handle.setopt(pycurl.USERAGENT, USER_AGENT)
+    handle.setopt(pycurl.TIMEOUT_MS, max(1, round(plan.timeout * 1000)))
+    handle.setopt(pycurl.RESOLVE, [str(entry) for entry in plan.resolve])
+    if plan.source_address:
+        handle.setopt(pycurl.INTERFACE, f"host!{plan.source_address}")
+    if plan.connection is Connection.NEW:
+        handle.setopt(pycurl.FRESH_CONNECT, 1)
+        handle.setopt(pycurl.FORBID_REUSE, 1)
+        handle.setopt(pycurl.SSL_SESSIONID_CACHE, 0)
+    _set_method(handle, plan)
+    _set_tls(handle, plan)
+
+
+def _set_method(handle: pycurl.Curl, plan: ProbePlan) -> None:
+    request = plan.request
+    headers = [f"{name}: {value}" if value else f"{name};" for name, value in request.headers]
+    given = {name.lower() for name, _ in request.headers}
+    if request.body:
+        handle.setopt(pycurl.POSTFIELDS, request.body)
+        headers += [f"{name}:" for name in ("Content-Type", "Expect") if name.lower() not in given]
+    if plan.connection is Connection.NEW and request.url.startswith("http:") and "connection" not in given:
+        headers.append("Connection: close")
+    if request.method == "HEAD":
+        handle.setopt(pycurl.NOBODY, 1)
+    elif request.body or request.method != "GET":
+        handle.setopt(pycurl.CUSTOMREQUEST, request.method)
+    handle.setopt(pycurl.HTTPHEADER, headers)
+
+
+def _set_tls(handle: pycurl.Curl, plan: ProbePlan) -> None:
+    handle.setopt(pycurl.SSL_VERIFYPEER, int(plan.tls.verify))
+    handle.setopt(pycurl.SSL_VERIFYHOST, 2 if plan.tls.verify else 0)
+    if plan.tls.ca_file is not None:
+        handle.setopt(pycurl.CAINFO, str(plan.tls.ca_file))
+        handle.setopt(pycurl.CAPATH, "")
+    else:
+        bundle = system_ca_file()
+        if bundle is not None:
+            handle.setopt(pycurl.CAINFO, str(bundle))
+
+
+def system_ca_file() -> Path | None:
+    """The system's bundle of CAs: a pycurl wheel's libcurl does not know where this system keeps it."""
+    paths = ssl.get_default_verify_paths()
+    candidates = (paths.cafile, paths.openssl_cafile, *_BUNDLES)
+    return next((Path(name) for name in candidates if name and Path(name).is_file()), None)
+
+
+_BUNDLES = (
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+)
+"""Debian; Red Hat; SUSE; Alpine, BSD and macOS."""
