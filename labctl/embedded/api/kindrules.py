@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from labctl.embedded.api.fields.sets import FieldSet, of_paths
+from labctl.embedded.api.fields.shapes import UNTYPED, Shape, shape_of_struct
 from labctl.embedded.clientset import Clientset, Obj
-from labctl.embedded.kinds import defaulting, schema, validation
+from labctl.embedded.kinds import codec, defaulting, schema, validation, wire
 from labctl.embedded.kinds.resources import Resource
 from labctl.embedded.kinds.strategy import Strategy
+
+_STATUS = of_paths(("status",))
+_SPEC = of_paths(("spec",))
+_NOT_STATUS = {
+    "Pod": of_paths(("spec",), ("metadata", "deletionTimestamp"), ("metadata", "ownerReferences")),
+    "Deployment": of_paths(("spec",), ("metadata", "labels")),
+    "CustomResourceDefinition": of_paths(("spec",), ("metadata",)),
+}
 
 
 class BuiltinRules:
@@ -46,6 +56,24 @@ class BuiltinRules:
         causes = validation.validate(resource, new, old)
         if causes:
             raise validation.invalid(resource, new["metadata"].get("name", ""), causes)
+
+    def shape(self, resource: Resource) -> Shape:
+        """See `Rules.shape`."""
+        struct = wire.struct_of(resource)
+        return shape_of_struct(struct) if struct else UNTYPED
+
+    def empty(self, resource: Resource) -> Obj:
+        """See `Rules.empty`."""
+        struct = wire.struct_of(resource)
+        return codec.round_trip(struct, {}) if struct else {}
+
+    def ignored_fields(self, resource: Resource, subresource: str) -> FieldSet:
+        """See `Rules.ignored_fields`."""
+        if subresource == "status":
+            return _NOT_STATUS.get(resource.kind, _SPEC)
+        if subresource == "finalize":
+            return _STATUS
+        return _STATUS if "status" in resource.subresources else {}
 
     def type_error(self, resource: Resource, obj: Obj) -> str:
         """See `Checks.type_error`."""

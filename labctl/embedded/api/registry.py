@@ -249,8 +249,10 @@ class Registry:
         if options.managed_fields is not None:
             fields = options.managed_fields
         else:
-            update = managed.Update(options.manager, resource.api_version, subresource, self.clock.now())
-            fields = managed.after_update(resource, new, old, update)
+            ignored = self.rules.ignored_fields(resource, subresource)
+            update = managed.Update(options.manager, resource.api_version, subresource, self.clock.now(), ignored)
+            empty = self.rules.empty(resource) if old is None else {}
+            fields = managed.after_update(self.rules.shape(resource), new, old, empty, update)
         if fields:
             new["metadata"]["managedFields"] = fields
         else:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from labctl.embedded.api.fields.sets import FieldSet
+from labctl.embedded.api.fields.shapes import Shape
 from labctl.embedded.clientset import Clientset, Obj
 from labctl.embedded.kinds.resources import Resource
 
@@ -31,3 +33,12 @@ class Rules(Protocol):
 
     def prepare_for_delete(self, resource: Resource, name: str) -> None:
         """Refuse to delete what must live on. Raises ApiError."""
+
+    def shape(self, resource: Resource) -> Shape:
+        """How objects are merged and compared."""
+
+    def empty(self, resource: Resource) -> Obj:
+        """What an object is before anything is set."""
+
+    def ignored_fields(self, resource: Resource, subresource: str) -> FieldSet:
+        """Fields that the resource, or one of its subresources, does not write."""

@@ -203,7 +203,8 @@ def _check_key(key: str) -> None:
     elif slash and not _SUBDOMAIN.fullmatch(prefix):
         problems.append(
             "prefix part a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or "
-            "'.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is "
+            "'.', and must start and end with an alphanumeric character "
+            "(e.g. 'example.com', regex used for validation is "
             f"'{_SUBDOMAIN.pattern}')"
         )
     if not name:

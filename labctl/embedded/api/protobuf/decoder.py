@@ -35,8 +35,8 @@ def decode_object(data: bytes) -> Obj:
     """
     if not data.startswith(PREFIX):
         raise ProtobufError("provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]")
-    envelope = {number: value for number, value in _fields(data[len(PREFIX) :])}
-    meta = {number: value for number, value in _fields(_bytes(envelope.get(1, b"")))}
+    envelope = dict(_fields(data[len(PREFIX) :]))
+    meta = dict(_fields(_bytes(envelope.get(1, b""))))
     api_version, kind = _text(meta.get(1, b"")), _text(meta.get(2, b""))
     known = kind_struct(api_version, kind)
     if known is None:
