@@ -230,7 +230,9 @@ def test_what_a_lab_patches_can_be_brought_back_to_its_manifest() -> None:
         "metadata": {
             "annotations": {
                 f"{prefix}weight": "10",
+                f"{prefix}weight-total": None,
                 f"{prefix}by-header": None,
+                f"{prefix}by-header-pattern": None,
                 f"{prefix}by-header-value": None,
                 f"{prefix}by-cookie": None,
             }
