@@ -7,25 +7,48 @@ from collections.abc import Iterator
 
 from labctl.embedded.clientset import ApiError, Clientset
 from labctl.embedded.controllers import meta
+from labctl.embedded.controllers.autoscaling import HorizontalPodAutoscalerController
 from labctl.embedded.controllers.controller import Controller
 from labctl.embedded.controllers.daemonset import DaemonSetController
 from labctl.embedded.controllers.deployment import DeploymentController
-from labctl.embedded.controllers.endpoints import EndpointsController, EndpointSliceController
+from labctl.embedded.controllers.disruption import DisruptionController
+from labctl.embedded.controllers.endpoints import (
+    EndpointsController,
+    EndpointSliceController,
+    EndpointSliceMirroringController,
+)
+from labctl.embedded.controllers.eventttl import EventTTLController
 from labctl.embedded.controllers.garbage import GarbageCollector
 from labctl.embedded.controllers.jobs import CronJobController, JobController, TTLAfterFinishedController
 from labctl.embedded.controllers.namespaces import NamespaceController
+from labctl.embedded.controllers.nodelifecycle import NodeEvents, NodeLifecycleController
+from labctl.embedded.controllers.podgc import PodGarbageCollector
+from labctl.embedded.controllers.quotas import ResourceQuotaController
 from labctl.embedded.controllers.replicasets import ReplicaSetController, ReplicationControllerController
 from labctl.embedded.controllers.scheduler import Scheduler
 from labctl.embedded.controllers.serviceaccounts import RootCAPublisher, ServiceAccountController
+from labctl.embedded.controllers.servicelb import CloudServiceController, ServiceLB
 from labctl.embedded.controllers.settings import ControllerSettings
 from labctl.embedded.controllers.statefulset import StatefulSetController
+from labctl.embedded.controllers.tainteviction import TaintEvictionController
+from labctl.embedded.controllers.tokens import IssueToken, TokenController
+from labctl.embedded.controllers.volumes import PersistentVolumeController
 from labctl.embedded.kinds.resources import BUILTIN, storage_key
 
 _CRDS = "customresourcedefinitions.apiextensions.k8s.io"
 
 
-def all_controllers(settings: ControllerSettings) -> Iterator[Controller]:
-    """Every controller of the cluster, in the order in which they hear of a change."""
+def all_controllers(
+    settings: ControllerSettings, started: float, issue_token: IssueToken | None = None
+) -> Iterator[Controller]:
+    """Every controller of the cluster, in the order in which they hear of a change.
+
+    Args:
+        settings: Times and names.
+        started: When the cluster's process started, seconds since the epoch.
+        issue_token: Makes the tokens of ServiceAccounts' Secrets; without it such Secrets stay as they are.
+    """
+    scale = settings.time_scale
     yield ServiceAccountController()
     yield RootCAPublisher(settings.root_ca)
     yield DeploymentController()
@@ -33,12 +56,26 @@ def all_controllers(settings: ControllerSettings) -> Iterator[Controller]:
     yield ReplicationControllerController()
     yield StatefulSetController()
     yield DaemonSetController()
-    yield JobController(settings.time_scale)
+    yield JobController(scale)
     yield CronJobController()
     yield TTLAfterFinishedController()
     yield Scheduler(random.Random(settings.seed))  # noqa: S311  chooses among equals
     yield EndpointsController()
     yield EndpointSliceController()
+    yield EndpointSliceMirroringController()
+    yield CloudServiceController()
+    yield ServiceLB(settings.server)
+    yield PersistentVolumeController()
+    yield NodeLifecycleController(settings.node_monitor_grace_period * scale, started)
+    yield NodeEvents()
+    yield TaintEvictionController(scale)
+    yield PodGarbageCollector(scale)
+    yield DisruptionController()
+    yield HorizontalPodAutoscalerController(scale)
+    yield ResourceQuotaController()
+    if issue_token is not None:
+        yield TokenController(issue_token, settings.root_ca)
+    yield EventTTLController(settings.event_ttl)
     yield GarbageCollector()
     yield NamespaceController()
 

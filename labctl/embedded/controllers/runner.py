@@ -16,6 +16,7 @@ from labctl.embedded.controllers.queue import WorkQueue
 from labctl.embedded.controllers.recorder import EventRecorder
 from labctl.embedded.controllers.registry import all_controllers, observed_resources
 from labctl.embedded.controllers.settings import ControllerSettings
+from labctl.embedded.controllers.tokens import IssueToken
 from labctl.embedded.controllers.view import Cache, Place
 from labctl.embedded.controllers.wanted import Create, Delete, Note, Plan, Recheck, Record, Update, Wanted
 from labctl.env import Clock
@@ -47,6 +48,7 @@ class ControllerManager:
         *,
         clock: Clock | None = None,
         loop: asyncio.AbstractEventLoop | None = None,
+        issue_token: IssueToken | None = None,
         controllers: Sequence[Controller] | None = None,
     ) -> None:
         """Make a manager that does nothing until `start`.
@@ -56,13 +58,16 @@ class ControllerManager:
             settings: Times and names.
             clock: Time of day; the default is the system's.
             loop: The event loop; the default is the running one at `start`.
+            issue_token: Makes the tokens of ServiceAccounts' Secrets; without it such Secrets stay as they are.
             controllers: Which controllers to run; the default is all.
         """
         self._clientset = clientset
         self._settings = settings or ControllerSettings()
         self._clock = clock or Clock()
         self._loop = loop
-        self._controllers = tuple(all_controllers(self._settings) if controllers is None else controllers)
+        if controllers is None:
+            controllers = tuple(all_controllers(self._settings, self._now(), issue_token))
+        self._controllers = tuple(controllers)
         self._watchers: dict[str, list[int]] = {}
         self._everywhere: list[int] = []
         for index, controller in enumerate(self._controllers):

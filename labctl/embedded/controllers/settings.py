@@ -16,9 +16,6 @@ class ControllerSettings:
             delay, retry of a failed Job); 1 is as slow as Kubernetes.
         node_monitor_grace_period: Without a renewed lease for this long, a node is NotReady
             (`--node-monitor-grace-period`).
-        lease_renew_interval: How often a living node renews its lease. Slower than a kubelet's 10 s: each renewal is a
-            write, and nothing in one process dies unnoticed.
-        lease_duration: `spec.leaseDurationSeconds` of node leases.
         event_ttl: How long events are kept (`--event-ttl`).
         seed: Seed of the scheduler's choice among equally good nodes; None takes the system's randomness.
     """
@@ -27,7 +24,5 @@ class ControllerSettings:
     root_ca: str = ""
     time_scale: float = 1.0
     node_monitor_grace_period: float = 50.0
-    lease_renew_interval: float = 25.0
-    lease_duration: int = 40
     event_ttl: float = 3600.0
     seed: int | None = None

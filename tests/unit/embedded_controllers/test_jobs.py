@@ -9,7 +9,7 @@ from labctl.embedded.controllers import ControllerSettings
 from labctl.embedded.controllers.jobs.tracking import FINALIZER, format_indexes, parse_indexes
 from tests.unit.embedded_controllers.cluster import Cluster, run
 
-NO_DELAY = ControllerSettings(root_ca="CA", seed=1, time_scale=0.0)
+NO_DELAY = ControllerSettings(root_ca="CA", seed=1, time_scale=1e-9, node_monitor_grace_period=1e15)
 
 
 def _job(**spec: Any) -> Obj:

@@ -15,7 +15,9 @@ from labctl.embedded.controllers.scheduler.filters import Filter, Objection, fil
 from labctl.embedded.controllers.scheduler.scores import scores
 from labctl.embedded.controllers.scheduler.spread import Spread
 from labctl.embedded.controllers.scheduler.state import NodeState, node_states
+from labctl.embedded.controllers.scheduler.volumes import claims_of
 from labctl.embedded.controllers.view import View
+from labctl.embedded.controllers.volumes import CLAIMS
 from labctl.embedded.controllers.wanted import WARNING, Note, Plan, Record, Update, Wanted
 
 NODES = "nodes"
@@ -26,7 +28,7 @@ class Scheduler(BaseController):
     """Binds pods that name the default scheduler to nodes."""
 
     name = _OWN_NAME
-    resources = frozenset({pods.PODS, NODES})
+    resources = frozenset({pods.PODS, NODES, CLAIMS})
 
     def __init__(self, choose: random.Random) -> None:
         """Make a scheduler.
@@ -38,7 +40,9 @@ class Scheduler(BaseController):
 
     def keys(self, change: Change, view: View) -> Iterable[Key]:
         """A pod without a node; every such pod that a change of a node or of another pod may help."""
-        if change.resource == NODES:
+        if change.resource == CLAIMS:
+            helped = "" if _claim_changed(change) else None
+        elif change.resource == NODES:
             helped = "" if _node_changed(change) else None
         elif _is_waiting(change.object):
             return (meta.key(change.object),) if _is_worth_a_try(change) else ()
@@ -55,14 +59,18 @@ class Scheduler(BaseController):
             return ()
         if meta.spec(pod).get("schedulingGates"):
             return _report(pod, "SchedulingGated", "Scheduling is blocked due to non-empty scheduling gates", now)
-        states = node_states(view)
+        states, claims = node_states(view), claims_of(view, pod)
+        if claims.obstacle:
+            return _unschedulable(pod, [Objection(())] * len(states), now, claims.obstacle)
         affinity = Affinity(pod, states, view)
         spread = Spread(pod, states, _siblings(view, pod), required_affinity_matches)
         objections = [_first_objection(pod, state, filters(pod, states, affinity, spread)) for state in states]
         possible = [state for state, objection in zip(states, objections, strict=True) if objection is None]
         if not possible:
             return _unschedulable(pod, [entry for entry in objections if entry is not None], now)
-        return _bind(pod, self._best(pod, possible, affinity, spread), now)
+        node = self._best(pod, possible, affinity, spread)
+        # A pod with claims to be bound is assigned after that, when the claims' change brings it here again.
+        return claims.choose(meta.name(node)) if claims.unbound else _bind(pod, node, now)
 
     def _best(self, pod: Obj, possible: Sequence[NodeState], affinity: Affinity, spread: Spread) -> Obj:
         if len(possible) == 1:
@@ -94,6 +102,10 @@ def _obstacle(pod: Obj) -> str:
     """What kept a pod from being scheduled last time: the message of its PodScheduled condition."""
     found: str = (meta.condition_of(pod, "PodScheduled") or {}).get("message", "")
     return found
+
+
+def _claim_changed(change: Change) -> bool:
+    return change.previous is None or meta.status(change.previous) != meta.status(change.object)
 
 
 def _help(change: Change) -> str | None:
@@ -163,19 +175,24 @@ def _report(pod: Obj, reason: str, message: str, now: float) -> list[Wanted]:
     return [Update(pods.PODS, meta.with_status(pod, {**meta.status(pod), "conditions": conditions}), "status")]
 
 
-def _unschedulable(pod: Obj, objections: Sequence[Objection], now: float) -> list[Wanted]:
-    message = explain(objections)
+def _unschedulable(pod: Obj, objections: Sequence[Objection], now: float, obstacle: str = "") -> list[Wanted]:
+    message = explain(objections, obstacle)
     event = Record(pod, Note("FailedScheduling", message, WARNING), action="Scheduling")
     return [event, *_report(pod, "Unschedulable", message, now)]
 
 
-def explain(objections: Sequence[Objection]) -> str:
-    """The text of FailedScheduling: reasons with the number of nodes, and what preemption could do."""
+def explain(objections: Sequence[Objection], obstacle: str = "") -> str:
+    """The text of FailedScheduling: reasons with the number of nodes, and what preemption could do.
+
+    Args:
+        objections: One for each node.
+        obstacle: What keeps the pod from every node, whatever it is like.
+    """
     if not objections:
         return "no nodes available to schedule pods"
     total = len(objections)
     reasons = Counter(reason for objection in objections for reason in objection.reasons)
-    listed = ", ".join(sorted(f"{count} {reason}" for reason, count in reasons.items()))
+    listed = obstacle or ", ".join(sorted(f"{count} {reason}" for reason, count in reasons.items()))
     unhelpful = sum(objection.final for objection in objections)
     outcomes = {
         "No preemption victims found for incoming pod": total - unhelpful,

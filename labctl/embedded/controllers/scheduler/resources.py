@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
-from functools import lru_cache
 from typing import Any
 
 from labctl.embedded.clientset import Obj
@@ -13,10 +12,6 @@ from labctl.embedded.kinds.quantity import parse
 
 # What the scheduler assumes for spreading when a container asks for nothing: util.DefaultMilliCPURequest and -Memory.
 ASSUMED = {"cpu": Fraction(1, 10), "memory": Fraction(200 * 1024 * 1024)}
-
-
-quantity = lru_cache(maxsize=1024)(parse)
-"""A `resource.Quantity` as an exact number; the same few are asked for again and again."""
 
 
 def _requests(container: Obj) -> Mapping[str, Any]:
@@ -36,16 +31,16 @@ def pod_requests(pod: Obj, *, assumed: bool = False) -> dict[str, Fraction]:
     total: dict[str, Fraction] = {}
     spec = meta.spec(pod)
     for container in spec.get("containers") or ():
-        asked = {name: quantity(str(amount)) for name, amount in _requests(container).items()}
+        asked = {name: parse(str(amount)) for name, amount in _requests(container).items()}
         if assumed:
             asked = {**ASSUMED, **asked}
         for name, amount in asked.items():
             total[name] = total.get(name, Fraction(0)) + amount
     for container in spec.get("initContainers") or ():
         for name, amount in _requests(container).items():
-            total[name] = max(total.get(name, Fraction(0)), quantity(str(amount)))
+            total[name] = max(total.get(name, Fraction(0)), parse(str(amount)))
     for name, amount in (spec.get("overhead") or {}).items():
-        total[name] = total.get(name, Fraction(0)) + quantity(str(amount))
+        total[name] = total.get(name, Fraction(0)) + parse(str(amount))
     return total
 
 
@@ -53,4 +48,4 @@ def allocatable(node: Obj) -> dict[str, Fraction]:
     """What a node has for pods."""
     status = meta.status(node)
     found = status.get("allocatable") or status.get("capacity") or {}
-    return {name: quantity(str(amount)) for name, amount in found.items()}
+    return {name: parse(str(amount)) for name, amount in found.items()}
