@@ -36,9 +36,9 @@ def _python() -> Finding:
 
 
 def _curl() -> Finding:
-    import pycurl
+    from labctl.probe.libcurl import VERSION
 
-    return Finding("libcurl", Severity.PASS, str(pycurl.version).split(" libz")[0])
+    return Finding("libcurl", Severity.PASS, VERSION)
 
 
 def _kubectl(env: Env) -> Finding:

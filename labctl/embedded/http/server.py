@@ -146,9 +146,9 @@ class HttpProtocol(asyncio.Protocol):
         """The client sends no more; what is being answered is still answered."""
         if self._duplex is not None:
             self._duplex.received(b"")
-            return True
         self._closing = True
-        return self._task is not None
+        half_open = self._flow is not None and not self._flow.secure  # TLS has no half-closed connections
+        return half_open and (self._task is not None or self._duplex is not None)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop what was being done for this client."""
