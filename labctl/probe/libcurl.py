@@ -15,6 +15,8 @@ from labctl.probe.pace import Pace
 from labctl.probe.recorder import BODY_KEPT, Recorder
 
 USER_AGENT = f"labctl/{__version__}"
+VERSION = str(pycurl.version)
+"""libcurl's own line about itself: its version, and those of the libraries it uses."""
 _TURN_SECONDS = 0.05
 
 
