@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -48,10 +49,10 @@ def lab_view(lab: LabReport, width: int) -> Group:
     )
     parts: list[RenderableType] = [heading]
     if lab.reason:
-        parts.append(Text(f"  {lab.result.value}: {lab.reason}", style=STYLES[lab.result]))
+        parts.append(_indented(f"{lab.result.value}: {lab.reason}", STYLES[lab.result], 2))
     if lab.hint:
-        parts.append(Text(f"  hint: {lab.hint}"))
-    parts += [Text(f"  warning: {warning}", style="yellow") for warning in lab.warnings]
+        parts.append(_indented(f"hint: {lab.hint}", "", 2))
+    parts += [_indented(f"warning: {warning}", "yellow", 2) for warning in lab.warnings]
     for check in lab.checks:
         parts.append(check_view(check, width))
     return Group(*parts)
@@ -63,11 +64,16 @@ def check_view(check: Check, width: int) -> Group:
     if check.hits:
         parts.append(hits_table(check, width))
     if check.first is not None and check.first.verdict is not None:
-        parts.append(Text(f"    first round of {check.first.requests}: {check.first.verdict.reason}", style="dim"))
+        parts.append(_indented(f"first round of {check.first.requests}: {check.first.verdict.reason}", "dim"))
     if check.verdict is not None:
         word = "" if check.verdict.passed else f"{check.result.value}: "
-        parts.append(Text(f"    {word}{check.verdict.reason}", style=STYLES[check.result]))
+        parts.append(_indented(f"{word}{check.verdict.reason}", STYLES[check.result]))
     return Group(*parts)
+
+
+def _indented(text: str, style: str, columns: int = 4) -> Padding:
+    """Text whose wrapped lines stay below their first."""
+    return Padding(Text(text, style), (0, 0, 0, columns))
 
 
 def _headline(check: Check) -> Text:
@@ -87,7 +93,7 @@ def _headline(check: Check) -> Text:
         (f"  {MARKS[check.result]} {check.name}", STYLES[check.result]),
         (f"  {check.url}", "cyan"),
         (f"  {check.title}" if check.title else "", ""),
-        ("\n    " + " · ".join(numbers), "dim"),
+        (f"\n    {' · '.join(numbers)}", "dim"),
     )
 
 
