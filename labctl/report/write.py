@@ -12,7 +12,7 @@ from labctl.errors import UsageError
 from labctl.model.report import Report
 
 if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
+    from rich.console import RenderableType
 
 PIPE_WIDTH = 120
 """Columns of tables that do not go to a terminal."""
