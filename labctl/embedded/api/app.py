@@ -70,6 +70,9 @@ class Api:
         }
         self._special: dict[tuple[str, str, str], _Handler] = {
             ("pods", "log", "get"): parts.pods.log,
+            **{("pods", "exec", verb): parts.pods.exec for verb in ("get", "create")},
+            **{("pods", "attach", verb): parts.pods.attach for verb in ("get", "create")},
+            **{("pods", "portforward", verb): parts.pods.port_forward for verb in ("get", "create")},
             ("pods", "binding", "create"): parts.pods.bind,
             ("pods", "eviction", "create"): parts.pods.evict,
             ("serviceaccounts", "token", "create"): parts.reviews.token,

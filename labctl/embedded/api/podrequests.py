@@ -1,4 +1,4 @@
-"""Requests about running pods: their logs, their node, their eviction."""
+"""Requests about running pods: logs, exec, attach, port-forward, and their node and eviction."""
 
 from __future__ import annotations
 
@@ -7,20 +7,21 @@ from datetime import datetime
 from labctl.embedded.api.bodies import read_value
 from labctl.embedded.api.call import Call
 from labctl.embedded.api.errors import bad_request, internal, invalid_reference
-from labctl.embedded.api.kubelet import Kubelet
+from labctl.embedded.api.kubelet import Kubelet, Streams
 from labctl.embedded.api.options import change_options, delete_options
 from labctl.embedded.api.registry import Registry
 from labctl.embedded.api.responses import headers, respond, respond_stream
 from labctl.embedded.api.selectorobjects import label_selector
 from labctl.embedded.api.selectors import matches_labels
+from labctl.embedded.api.streams import portforward, remotecommand
 from labctl.embedded.clientset import ApiError, Obj
-from labctl.embedded.http.messages import Response
+from labctl.embedded.http.messages import Duplex, Response
 
 _TEXT = "text/plain"
 
 
 class PodRequests:
-    """Answers `pods/log`, `pods/binding` and `pods/eviction`.
+    """Answers the subresources of pods.
 
     Args:
         registry: Where the pods are.
@@ -58,6 +59,54 @@ class PodRequests:
         if isinstance(data, bytes):
             return Response(200, headers(_TEXT), data)
         return respond_stream(data, _TEXT)
+
+    def exec(self, call: Call) -> Response:
+        """Run a command in a container, over an upgraded connection."""
+        info = call.info
+        command = list(info.query.get("command", ()))
+        container, kubelet = self._connected(call)
+        if not command:
+            raise bad_request("you must specify at least one command for the container")
+
+        async def run(streams: Streams) -> int:
+            return await kubelet.exec(info.namespace, info.name, container, command, streams)
+
+        return remotecommand.upgrade(call.request, _wanted_streams(call), run)
+
+    def attach(self, call: Call) -> Response:
+        """Connect to a container's main process, over an upgraded connection."""
+        info = call.info
+        container, kubelet = self._connected(call)
+
+        async def run(streams: Streams) -> int:
+            return await kubelet.attach(info.namespace, info.name, container, streams)
+
+        return remotecommand.upgrade(call.request, _wanted_streams(call), run)
+
+    def port_forward(self, call: Call) -> Response:
+        """Forward connections to a pod's ports, over an upgraded connection."""
+        info = call.info
+        pod, kubelet = self._running(call)
+
+        async def connect(port: int) -> Duplex:
+            return await kubelet.port_forward(info.namespace, info.name, port)
+
+        title = f"{info.name}_{info.namespace}, uid {pod['metadata']['uid']}"
+        return portforward.upgrade(call.request, title, connect)
+
+    def _running(self, call: Call) -> tuple[Obj, Kubelet]:
+        """The pod, which must be on a node."""
+        pod = self._registry.require(call.target, call.info.namespace, call.info.name).object
+        if not pod["spec"].get("nodeName"):
+            raise bad_request(f"pod {call.info.name} does not have a host assigned")
+        if self.kubelet is None:
+            raise internal("no kubelet is connected")
+        return pod, self.kubelet
+
+    def _connected(self, call: Call) -> tuple[str, Kubelet]:
+        pod = self._registry.require(call.target, call.info.namespace, call.info.name).object
+        container = log_container(pod, call.info.param("container"))
+        return container, self._running(call)[1]
 
     def bind(self, call: Call) -> Response:
         """POST of a Binding: puts a pod on a node."""
@@ -110,6 +159,13 @@ class PodRequests:
                 "Cannot evict pod as it would violate the pod's disruption budget.",
                 {"causes": [{"reason": "DisruptionBudget", "message": needs}]},
             )
+
+
+def _wanted_streams(call: Call) -> remotecommand.Wanted:
+    wanted = remotecommand.Wanted(*(call.info.flag(name) for name in ("stdin", "stdout", "stderr", "tty")))
+    if not (wanted.stdin or wanted.stdout or wanted.stderr):
+        raise bad_request("you must specify at least 1 of stdin, stdout, stderr")
+    return wanted
 
 
 def all_containers(pod: Obj) -> list[str]:
