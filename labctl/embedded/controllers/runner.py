@@ -21,7 +21,6 @@ from labctl.embedded.controllers.view import Cache, Place
 from labctl.embedded.controllers.wanted import Create, Delete, Note, Plan, Recheck, Record, Update, Wanted
 from labctl.env import Clock
 
-_TURN_SECONDS = 0.004
 _log = logging.getLogger(__name__)
 
 Item = tuple[int, Key]
@@ -102,6 +101,7 @@ class ControllerManager:
         self._running = False
         if self._unsubscribe is not None:
             self._unsubscribe()
+            self._unsubscribe = None
         for handle in (self._turn_handle, self._timer):
             if handle is not None:
                 handle.cancel()
@@ -163,7 +163,7 @@ class ControllerManager:
 
     def _turn(self) -> None:
         self._turn_handle = None
-        ends = time.perf_counter() + _TURN_SECONDS
+        ends = time.perf_counter() + self._settings.turn
         try:
             while self._running and not self.settled:
                 if self._work is None:

@@ -17,6 +17,7 @@ class ControllerSettings:
         node_monitor_grace_period: Without a renewed lease for this long, a node is NotReady
             (`--node-monitor-grace-period`).
         event_ttl: How long events are kept (`--event-ttl`).
+        turn: How long the controllers may work before everything else on the event loop has its turn.
         seed: Seed of the scheduler's choice among equally good nodes; None takes the system's randomness.
     """
 
@@ -25,4 +26,5 @@ class ControllerSettings:
     time_scale: float = 1.0
     node_monitor_grace_period: float = 50.0
     event_ttl: float = 3600.0
+    turn: float = 0.004
     seed: int | None = None

@@ -112,12 +112,16 @@ class MemoryClientset:
         return lambda: self._callbacks.remove(callback)
 
     def patch(
-        self, resource: str, namespace: str, name: str, change: Callable[[Obj], None], subresource: str = ""
+        self, resource: str, namespace: str, name: str, change: Callable[[Obj], object], subresource: str = ""
     ) -> Obj:
         """Change a copy of an object and update it: what a person with kubectl does."""
         obj = copy.deepcopy(self.objects[resource][namespace, name])
         change(obj)
         return self.update(resource, obj, subresource=subresource)
+
+    def set_spec(self, resource: str, namespace: str, name: str, **fields: Any) -> Obj:
+        """Change fields of the spec."""
+        return self.patch(resource, namespace, name, lambda obj: obj["spec"].update(fields))
 
     def _commit(self, type_: ChangeType, resource: str, obj: Obj) -> Obj:
         place = (obj["metadata"].get("namespace", ""), obj["metadata"]["name"])

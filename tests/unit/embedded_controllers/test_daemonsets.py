@@ -66,7 +66,7 @@ def test_a_new_node_gets_a_pod_and_a_cordoned_one_keeps_its_own() -> None:
         cluster.api.create("daemonsets.apps", _daemon_set())
         await cluster.settle()
         cluster.api.create("nodes", node("k3s-w4"))
-        cluster.api.patch("nodes", "", "k3s-w1", lambda obj: obj["spec"].update(unschedulable=True))
+        cluster.api.set_spec("nodes", "", "k3s-w1", unschedulable=True)
         await cluster.settle()
         assert set(_on(cluster)) == {"k3s-s", "k3s-w1", "k3s-w2", "k3s-w3", "k3s-w4"}
 
@@ -90,7 +90,7 @@ def test_only_a_no_execute_taint_drives_a_daemon_pod_away(effect: str, left: int
         cluster.api.create("daemonsets.apps", _daemon_set())
         await cluster.settle()
         taint = {"key": "gpu", "effect": effect}
-        cluster.api.patch("nodes", "", "k3s-w1", lambda obj: obj["spec"].update(taints=[taint]))
+        cluster.api.set_spec("nodes", "", "k3s-w1", taints=[taint])
         await cluster.settle()
         assert len(_on(cluster)) == left
 

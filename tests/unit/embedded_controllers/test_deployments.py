@@ -200,7 +200,7 @@ def test_scaling_during_a_rollout_divides_the_new_size_in_proportion() -> None:
         await cluster.settle()
         before = sorted(entry["spec"]["replicas"] for entry in cluster.api.list("replicasets.apps"))
         assert before == [5, 8]
-        cluster.api.patch("deployments.apps", "default", "web", lambda obj: obj["spec"].update(replicas=15))
+        cluster.api.set_spec("deployments.apps", "default", "web", replicas=15)
         await cluster.settle()
         after = sorted(entry["spec"]["replicas"] for entry in cluster.api.list("replicasets.apps"))
         # 19 pods may exist (15 + 25 % rounded up): 5 of 13 and 8 of 13 of them.

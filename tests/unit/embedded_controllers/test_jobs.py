@@ -143,13 +143,13 @@ def test_suspending_stops_the_pods_and_resuming_starts_others() -> None:
         cluster.api.create("jobs.batch", _job())
         await cluster.settle()
         assert _status(cluster)["active"] == 1
-        cluster.api.patch("jobs.batch", "default", "j", lambda obj: obj["spec"].update(suspend=True))
+        cluster.api.set_spec("jobs.batch", "default", "j", suspend=True)
         await cluster.settle()
         status = _status(cluster)
         assert "active" not in status
         assert "startTime" not in status
         assert _conditions(status) == [("Suspended", "JobSuspended")]
-        cluster.api.patch("jobs.batch", "default", "j", lambda obj: obj["spec"].update(suspend=False))
+        cluster.api.set_spec("jobs.batch", "default", "j", suspend=False)
         await cluster.settle()
         assert _status(cluster)["active"] == 1
         assert "Suspended: Job suspended" in cluster.events("Job")

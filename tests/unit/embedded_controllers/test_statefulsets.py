@@ -104,7 +104,7 @@ def test_scaling_down_removes_the_highest_ordinals_one_after_another() -> None:
     async def scenario(cluster: Cluster) -> None:
         cluster.api.create("statefulsets.apps", _stateful_set())
         await cluster.settle()
-        cluster.api.patch("statefulsets.apps", "default", "web", lambda obj: obj["spec"].update(replicas=1))
+        cluster.api.set_spec("statefulsets.apps", "default", "web", replicas=1)
         await cluster.settle()
         assert _moves(cluster)[3:] == ["-web-2", "-web-1"]
 
