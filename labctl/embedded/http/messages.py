@@ -39,7 +39,8 @@ class Request:
         headers: In wire order and case.
         body: The whole body.
         flow: The connection it came on.
-        version: `1.0` or `1.1`.
+        version: `1.0` or `1.1` (`0.9` for a request line without a version).
+        authority: Host of an absolute-form target (`GET http://host/path`), without its port; else empty.
     """
 
     method: str
@@ -48,6 +49,7 @@ class Request:
     body: bytes
     flow: Flow
     version: str = "1.1"
+    authority: str = ""
 
     def header(self, name: str) -> str | None:
         """The first field of that name (any case), or None."""

@@ -1,38 +1,48 @@
 """HTTP/1.x requests from bytes, without IO: as strict as nginx is, and quick for what is usual.
 
-A request head that is well formed is recognised by one regular expression; only what does not match is looked at piece
-by piece, to find out what nginx would answer (ngx_http_parse.c and ngx_http_request.c of nginx 1.25).
+A head that arrives in one piece and is written as clients write it is read in one go; whatever is unusual about one is
+left to the slow way, line by line, which decides as nginx does (ngx_http_parse.c and ngx_http_request.c of 1.25.5).
+Underscores and odd characters in header names are the server's policy, not the parser's: they are passed on.
 """
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import Enum
 
+from labctl.embedded.http.chunked import ChunkedBody
+from labctl.embedded.http.fields import (
+    CONNECTION,
+    CONTENT_LENGTH,
+    EXPECT,
+    HOST,
+    INVALID,
+    TRANSFER_ENCODING,
+    FieldKinds,
+    content_length,
+    is_host,
+    wants_close,
+)
+from labctl.embedded.http.limits import NGINX_LIMITS, HeadLimits
 from labctl.embedded.http.messages import Headers
+from labctl.embedded.http.refusal import Refusal
+from labctl.embedded.http.requestline import begins_request_line, parse_request_line
 
-MAX_LINE = 8192
-"""Longest request or header line (`large_client_header_buffers 4 8k`)."""
-MAX_HEAD = 4 * MAX_LINE
-"""Longest request head."""
+__all__ = ["END", "ChunkedBody", "End", "Head", "HeadLimits", "Refusal", "RequestParser"]
 
-_FIELD = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
-_HEAD = re.compile(rf"([A-Z_-]+) ([^\x00-\x20\x7f]+) HTTP/1\.([01])((?:\r?\n{_FIELD}:[^\x00\r\n]*)*)")
-_NAME = re.compile(_FIELD)
-_DIGITS = re.compile(r"[0-9]{1,18}")
+_VERSIONS = {"HTTP/1.1": "1.1", "HTTP/1.0": "1.0"}
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_kinds = FieldKinds()
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why a request is not served.
+class End(Enum):
+    """The body is complete."""
 
-    Attributes:
-        status: What nginx answers.
-        reason: nginx's own words for its error log.
-    """
+    END = "end"
 
-    status: int
-    reason: str
+
+END = End.END
 
 
 @dataclass(slots=True)
@@ -41,13 +51,14 @@ class Head:
 
     Attributes:
         method: As sent.
-        target: As sent.
-        version: `1.0` or `1.1`.
-        headers: In wire order and case; values without the white space around them.
+        target: Path and query as sent, also of an absolute-form target.
+        version: `1.1`, `1.0` or `0.9`.
+        headers: In wire order and case; values without the spaces around them.
         length: Content-Length; 0 without a body, -1 for a chunked one.
         keep_alive: Whether the client wants to use the connection again.
         expect_continue: `Expect: 100-continue` was sent.
         host: The Host header; empty without one.
+        authority: Host of an absolute-form target, without its port; else empty.
     """
 
     method: str
@@ -58,186 +69,253 @@ class Head:
     keep_alive: bool = True
     expect_continue: bool = False
     host: str = ""
+    authority: str = ""
 
 
-def find_head(data: bytes | bytearray) -> tuple[int, int]:
-    """Where the head starts and how many bytes it takes with its empty line: (start, end); end -1: not yet whole.
-
-    Empty lines before the request line are skipped, and a lone LF ends a line, as in nginx.
-    """
-    start = 0
-    while data[start : start + 1] in (b"\r", b"\n"):
-        start += 1
-    end = data.find(b"\r\n\r\n", start)
-    bare = data.find(b"\n\n", start, end if end >= 0 else len(data))
-    if bare >= 0:
-        return start, bare + 2
-    mixed = data.find(b"\n\r\n", start, end + 1 if end >= 0 else len(data))
-    if mixed >= 0 and (end < 0 or mixed < end):
-        return start, mixed + 3
-    return start, end + 4 if end >= 0 else -1
+Event = Head | bytes | End | Refusal
 
 
-def parse_head(data: bytes | bytearray) -> Head | Refusal:
-    """A whole request head (up to and with its empty line), or why nginx refuses it."""
-    text = data.decode("latin-1").rstrip("\r\n")
-    found = _HEAD.fullmatch(text)
-    if found is None:
-        return _diagnose(text)
-    method, target, minor, rest = found.groups()
-    if len(text) > MAX_LINE and max(map(len, text.split("\n"))) > MAX_LINE:
-        return Refusal(414 if len(text.split("\n", 1)[0]) > MAX_LINE else 494, "client sent too long header line")
-    headers: Headers = []
-    for line in rest.split("\n")[1:]:
-        name, _, value = line.partition(":")
-        headers.append((name, value.strip(" \t\r")))
-    head = Head(method, target, "1.1" if minor == "1" else "1.0", headers, keep_alive=minor == "1")
-    return _framing(head) or head
+class RequestParser:
+    """The requests of one connection: bytes in, events out.
 
+    `next` gives a Head; when its length is not 0, then the body's pieces and END. After a Refusal nothing more comes.
 
-def _framing(head: Head) -> Refusal | None:
-    """Fill in what decides where the request ends; refuse what two parsers could read differently."""
-    hosts = lengths = 0
-    chunked = False
-    for name, value in head.headers:
-        match name.lower():
-            case "host":
-                hosts += 1
-                head.host = value
-            case "content-length":
-                lengths += 1
-                if not _DIGITS.fullmatch(value):
-                    return Refusal(400, 'client sent invalid "Content-Length" header')
-                head.length = int(value)
-            case "transfer-encoding":
-                if chunked or value.lower() != "chunked":
-                    return Refusal(501, f'client sent unknown "Transfer-Encoding": "{value}"')
-                chunked = True
-            case "connection":
-                head.keep_alive = _keeps_alive(value.lower(), head.keep_alive)
-            case "expect":
-                head.expect_continue = value.lower() == "100-continue"
-    return _conflicts(head, hosts, lengths, chunked=chunked)
-
-
-def _keeps_alive(connection: str, default: bool) -> bool:
-    if "close" in connection:
-        return False
-    return default or "keep-alive" in connection
-
-
-def _conflicts(head: Head, hosts: int, lengths: int, *, chunked: bool) -> Refusal | None:
-    if hosts > 1:
-        return Refusal(400, 'client sent duplicate header line: "Host"')
-    if lengths > 1:
-        return Refusal(400, 'client sent duplicate header line: "Content-Length"')
-    if hosts == 0 and head.version == "1.1":
-        return Refusal(400, 'client sent HTTP/1.1 request without "Host" header')
-    if chunked:
-        if lengths:
-            return Refusal(400, 'client sent "Content-Length" and "Transfer-Encoding" headers at the same time')
-        if head.version == "1.0":
-            return Refusal(400, 'client sent HTTP/1.0 request with "Transfer-Encoding" header')
-        head.length = -1
-    return None
-
-
-def _diagnose(text: str) -> Refusal:
-    """What is wrong with a head that is not well formed."""
-    lines = text.replace("\r\n", "\n").split("\n")
-    if len(lines[0]) > MAX_LINE:
-        return Refusal(414, "client sent too long URI")
-    if any(len(line) > MAX_LINE for line in lines[1:]):
-        return Refusal(494, "client sent too long header line")
-    method, _, rest = lines[0].partition(" ")
-    target, _, version = rest.rpartition(" ")
-    if not re.fullmatch(r"[A-Z_-]+", method):
-        return Refusal(400, "client sent invalid method")
-    if re.fullmatch(r"HTTP/([2-9]|[1-9][0-9]+)\.[0-9]+", version):
-        return Refusal(505, "client sent invalid version")
-    if not target or not re.fullmatch(r"HTTP/1\.[0-9]+", version) or re.search(r"[\x00-\x20\x7f]", target):
-        return Refusal(400, "client sent invalid request")
-    for line in lines[1:]:
-        if not _NAME.fullmatch(line.partition(":")[0]) or ":" not in line or "\x00" in line or "\r" in line:
-            return Refusal(400, f'client sent invalid header line: "{line[:60]}"')
-    return Refusal(400, "client sent invalid request")
-
-
-class ChunkedBody:
-    """A chunked body, piece by piece (RFC 9112, section 7.1).
-
-    Attributes:
-        done: The last chunk and its trailers were read.
-        rest: Bytes after the body, once done.
+    Args:
+        limits: How long heads may be.
     """
 
-    __slots__ = ("_buffer", "_left", "_state", "done", "rest")
+    __slots__ = ("_buffer", "_chunked", "_left", "_limits", "_pieces", "_slow")
 
-    def __init__(self) -> None:
-        self._buffer = bytearray()
+    def __init__(self, limits: HeadLimits = NGINX_LIMITS) -> None:
+        self._limits = limits
+        self._buffer = b""
         self._left = 0
-        self._state = "size"
-        self.done = False
-        self.rest = b""
+        self._chunked: ChunkedBody | None = None
+        self._pieces: Iterator[bytes] = iter(())
+        self._slow: _LineByLine | None = None
 
-    def feed(self, data: bytes) -> list[bytes] | Refusal:
-        """Take bytes in; returns the pieces of the body that are complete."""
-        self._buffer += data
-        pieces: list[bytes] = []
-        while not self.done:
-            step = {"size": self._size, "data": self._data, "end": self._end, "trailer": self._trailer}[self._state]
-            outcome = step(pieces)
-            if isinstance(outcome, Refusal):
-                return outcome
-            if not outcome:
-                break
-        return pieces
+    @property
+    def buffered(self) -> int:
+        """Bytes that were fed and not yet used."""
+        return len(self._buffer)
 
-    def _line(self) -> bytes | None:
-        end = self._buffer.find(b"\n")
-        if end < 0:
+    def feed(self, data: bytes) -> None:
+        """Take bytes in."""
+        self._buffer = self._buffer + data if self._buffer else data
+
+    def take_rest(self) -> bytes:
+        """What was fed beyond the last event: it belongs to the protocol that the connection was upgraded to."""
+        rest, self._buffer = self._buffer, b""
+        return rest
+
+    def next(self) -> Event | None:
+        """The next event; None until more bytes are fed."""
+        if self._left:
+            return self._next_of_body()
+        buffer = self._buffer
+        if not buffer:
             return None
-        line = bytes(self._buffer[:end]).rstrip(b"\r")
-        del self._buffer[: end + 1]
-        return line
+        if self._slow is None:
+            end = buffer.find(b"\r\n\r\n")
+            if end > 0:
+                head = _quick_head(buffer, end, self._limits)
+                if head is not None:
+                    self._buffer = buffer[end + 4 :]
+                    return self._begun(head)
+            self._slow = _LineByLine(self._limits)
+        used, outcome = self._slow.read(buffer)
+        self._buffer = buffer[used:] if used else buffer
+        if outcome is None:
+            return None
+        self._slow = None
+        return self._begun(outcome)
 
-    def _size(self, pieces: list[bytes]) -> bool | Refusal:
-        line = self._line()
-        if line is None:
-            return Refusal(400, "client sent invalid chunked body") if len(self._buffer) > MAX_LINE else False
-        digits = line.split(b";", 1)[0].strip(b" \t")
-        if not re.fullmatch(rb"[0-9A-Fa-f]{1,15}", digits):
-            return Refusal(400, "client sent invalid chunked body")
-        self._left = int(digits, 16)
-        self._state = "data" if self._left else "trailer"
-        return True
+    def _begun(self, head: Head | Refusal) -> Head | Refusal:
+        if type(head) is Head and head.length:
+            self._left = head.length
+            self._chunked = ChunkedBody() if head.length < 0 else None
+        return head
 
-    def _data(self, pieces: list[bytes]) -> bool:
+    def _next_of_body(self) -> bytes | End | Refusal | None:
+        if self._chunked is not None:
+            return self._next_of_chunked(self._chunked)
         if not self._buffer:
-            return False
-        piece = bytes(self._buffer[: self._left])
-        del self._buffer[: len(piece)]
-        pieces.append(piece)
+            return None
+        piece = self._buffer[: self._left]
+        self._buffer = self._buffer[self._left :]
         self._left -= len(piece)
         if not self._left:
-            self._state = "end"
-        return True
+            self._left, self._chunked = -1, _COMPLETE
+        return piece
 
-    def _end(self, pieces: list[bytes]) -> bool | Refusal:
-        if len(self._buffer) < 2 and self._buffer[:1] != b"\n":
-            return False
-        for end in (b"\r\n", b"\n"):
-            if self._buffer.startswith(end):
-                del self._buffer[: len(end)]
-                self._state = "size"
-                return True
-        return Refusal(400, "client sent invalid chunked body")
+    def _next_of_chunked(self, chunked: ChunkedBody) -> bytes | End | Refusal | None:
+        piece = next(self._pieces, None)
+        if piece is None and self._buffer and not chunked.done:
+            pieces = chunked.feed(self._buffer)
+            if isinstance(pieces, Refusal):
+                return pieces
+            self._buffer = chunked.rest
+            self._pieces = iter(pieces)
+            piece = next(self._pieces, None)
+        if piece is not None:
+            return piece
+        if not chunked.done:
+            return None
+        self._left, self._chunked = 0, None
+        return END
 
-    def _trailer(self, pieces: list[bytes]) -> bool | Refusal:
-        line = self._line()
-        if line is None:
-            return Refusal(400, "client sent too long trailers") if len(self._buffer) > MAX_HEAD else False
-        if not line:
-            self.done = True
-            self.rest = bytes(self._buffer)
-        return True
+
+_COMPLETE = ChunkedBody()
+_COMPLETE.done = True
+
+
+def _quick_head(buffer: bytes, end: int, limits: HeadLimits) -> Head | Refusal | None:
+    """A head of the usual form that ends at `end`; None when it is of any other."""
+    text = buffer[:end].decode("latin-1")
+    lines = text.split("\r\n")
+    count = len(lines) - 1
+    if text.count("\n") != count or text.count("\r") != count or "\0" in text:
+        return None
+    words = lines[0].split(" ")
+    if len(words) != 3:
+        return None
+    method, target, protocol = words
+    version = _VERSIONS.get(protocol)
+    if (
+        version is None
+        or method not in _METHODS
+        or target[:1] != "/"
+        or not (target.isascii() and target.isprintable())
+    ):
+        return None
+    headers: Headers = []
+    special: list[tuple[int, str]] = []
+    kinds = _kinds
+    del lines[0]
+    for line in lines:
+        name, _, value = line.partition(":")
+        value = value.strip(" ")
+        kind = kinds[name]
+        if kind:
+            if kind == INVALID:
+                return None
+            special.append((kind, value))
+        headers.append((name, value))
+    if end > limits.first - 4:
+        refused = limits.check([len(line) + 2 for line in text.split("\r\n")] + [2])
+        if refused is not None:
+            return refused
+    return finish(Head(method, target, version, headers, 0, version == "1.1"), special)
+
+
+class _LineByLine:
+    """A head that comes in pieces, or is unusual."""
+
+    def __init__(self, limits: HeadLimits) -> None:
+        self._limits = limits
+        self._head: Head | None = None
+        self._special: list[tuple[int, str]] = []
+        self._lengths: list[int] = []
+
+    def read(self, buffer: bytes) -> tuple[int, Head | Refusal | None]:
+        """Whole lines from the buffer: how many bytes they took, and the head when it is complete."""
+        position = 0
+        while True:
+            if self._head is None:  # empty lines before a request line are skipped
+                position += len(buffer) - position - len(buffer[position:].lstrip(b"\r\n"))
+            end = buffer.find(b"\n", position)
+            if end < 0:
+                return position, self._check_partial(buffer[position:])
+            self._lengths.append(end + 1 - position)
+            refused = self._limits.check(self._lengths) if sum(self._lengths) > self._limits.first else None
+            outcome = refused or self._line(buffer[position:end].decode("latin-1"))
+            position = end + 1
+            if outcome is not None:
+                return position, outcome
+
+    def _check_partial(self, text: bytes) -> Refusal | None:
+        if self._head is None and not begins_request_line(text.decode("latin-1")):
+            return Refusal(400, "client sent invalid method")
+        return self._limits.check(self._lengths, len(text))
+
+    def _line(self, line: str) -> Head | Refusal | None:
+        if self._head is None:
+            return self._request_line(line.removesuffix("\r"))
+        if line in ("", "\r"):
+            return finish(self._head, self._special)
+        name, _, value = line.rstrip("\r").partition(":")
+        kind = _kinds[name]
+        if kind == INVALID or "\r" in value or "\0" in value:
+            return Refusal(400, f'client sent invalid header line: "{line[:200]}"')
+        value = value.strip(" ")
+        self._head.headers.append((name, value))
+        if kind:
+            self._special.append((kind, value))
+        return None
+
+    def _request_line(self, line: str) -> Head | Refusal | None:
+        parsed = parse_request_line(line)
+        if isinstance(parsed, Refusal):
+            return parsed
+        method, target, authority, version = parsed
+        self._head = Head(method, target, version, [], keep_alive=version == "1.1", authority=authority)
+        return self._head if version == "0.9" else None
+
+
+def finish(head: Head, special: list[tuple[int, str]]) -> Head | Refusal:
+    """Let the fields that matter take effect; refuse what two parsers could read differently.
+
+    Args:
+        head: The head, whose `headers` are complete.
+        special: Kind and value of the fields that are not ordinary, in wire order.
+    """
+    seen = 0
+    length = coding = ""
+    for kind, value in special:
+        if kind == CONNECTION:
+            close = wants_close(value)
+            if close is not None:
+                head.keep_alive = not close
+            continue
+        if seen & kind:
+            return Refusal(400, f'client sent duplicate header line with the value "{value[:200]}"')
+        seen |= kind
+        if kind == HOST:
+            if not is_host(value):
+                return Refusal(400, "client sent invalid host header")
+            head.host = value
+        elif kind == CONTENT_LENGTH:
+            length = value
+        elif kind == TRANSFER_ENCODING:
+            coding = value
+        elif kind == EXPECT:
+            head.expect_continue = head.version == "1.1" and value.lower() == "100-continue"
+    return _framed(head, seen, length, coding)
+
+
+def _framed(head: Head, seen: int, length: str, coding: str) -> Head | Refusal:
+    """Where the body ends (ngx_http_process_request_header)."""
+    if not seen & HOST and head.version == "1.1":
+        return Refusal(400, 'client sent HTTP/1.1 request without "Host" header')
+    if seen & CONTENT_LENGTH:
+        head.length = content_length(length)
+        if head.length < 0:
+            return Refusal(400, 'client sent invalid "Content-Length" header')
+    if seen & TRANSFER_ENCODING:
+        refused = _refuse_coding(head, seen, coding)
+        if refused is not None:
+            return refused
+        head.length = -1
+    if head.method in ("CONNECT", "TRACE"):
+        return Refusal(405, f"client sent {head.method} method")
+    return head
+
+
+def _refuse_coding(head: Head, seen: int, coding: str) -> Refusal | None:
+    if head.version != "1.1":
+        return Refusal(400, 'client sent HTTP/1.0 request with "Transfer-Encoding" header')
+    if coding.lower() != "chunked":
+        return Refusal(501, f'client sent unknown "Transfer-Encoding": "{coding}"')
+    if seen & CONTENT_LENGTH:
+        return Refusal(400, 'client sent "Content-Length" and "Transfer-Encoding" headers at the same time')
+    return None
