@@ -54,8 +54,10 @@ def match_namespace(resource: Resource, metadata: Obj, namespace: str) -> None:
 
 def fill_for_create(metadata: Obj, now: datetime) -> None:
     """Set what only the API server may set on a new object."""
-    for key in ("resourceVersion", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "selfLink"):
+    for key in ("deletionTimestamp", "deletionGracePeriodSeconds", "generation", "selfLink"):
         metadata.pop(key, None)
+    # A place for the store to write into.
+    metadata["resourceVersion"] = "0"
     metadata["uid"] = str(uuid.uuid4())
     metadata["creationTimestamp"] = timestamp(now)
     if metadata.get("generateName") and not metadata.get("name"):

@@ -179,7 +179,10 @@ class Registry:
         existing = self.entry(resource, namespace, name)
         if existing is not None:
             raise already_exists(resource, name, terminating="deletionTimestamp" in existing.object["metadata"])
-        return obj if options.dry_run else self._put(resource, obj, "")
+        if options.dry_run:
+            del obj["metadata"]["resourceVersion"]
+            return obj
+        return self._put(resource, obj, "")
 
     # -- Updating ----------------------------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from labctl.embedded.api import managed
 from labctl.embedded.api.authentication import Authenticator
 from labctl.embedded.api.authorization import Attributes, Authorizer
 from labctl.embedded.api.bodies import Checks, read_object
@@ -72,14 +73,21 @@ class Reviews:
         body = read_object(call, resource, self._checks, options.validation)
         spec = body.get("spec") or {}
         status = self._handlers[resource.kind](call, spec)
-        answer: Obj = {
-            "kind": resource.kind,
-            "apiVersion": resource.api_version,
-            "metadata": body.get("metadata") or {},
-        }
+        metadata = self._metadata(resource, body, options.manager)
+        spec = body.get("spec") or {}
+        answer: Obj = {"kind": resource.kind, "apiVersion": resource.api_version, "metadata": metadata}
         if resource.kind != "SelfSubjectReview":
             answer["spec"] = spec
         return respond(answer | {"status": status}, shape, 201, call.warnings)
+
+    def _metadata(self, resource: Resource, body: Obj, manager: str, subresource: str = "") -> Obj:
+        """What is answered is never stored, yet its fields have a manager."""
+        rules = self._registry.rules
+        rules.defaults(resource, body)
+        metadata: Obj = body["metadata"]
+        update = managed.Update(manager, resource.api_version, subresource, self._registry.clock.now(), {})
+        fields = managed.after_update(rules.shape(resource), body, None, rules.empty(resource), update)
+        return metadata | ({"managedFields": fields} if fields else {})
 
     def _self_subject(self, call: Call, spec: Obj) -> Obj:
         del spec
@@ -147,7 +155,9 @@ class Reviews:
             "metadata": {
                 "name": info.name,
                 "namespace": info.namespace,
+                "uid": account["metadata"]["uid"],
                 "creationTimestamp": timestamp(now),
+                **self._metadata(_TOKEN_REQUEST, body, options.manager, "token"),
             },
             "spec": {
                 "audiences": audiences,
