@@ -55,8 +55,9 @@ def test_the_safe_alphabet_is_the_one_of_recorded_hashes() -> None:
 
 
 def test_a_recorded_statefulset_revision_hashes_to_its_recorded_name() -> None:
-    recorded = json.loads((Path(__file__).parent / "data" / "controllerrevision-sts1.json").read_text(encoding="utf-8"))
-    assert f"sts1-{revision_hash(recorded['data'], 0)}" == recorded["metadata"]["name"]
+    recorded = json.loads((Path(__file__).parent / "data" / "recorded.json").read_text(encoding="utf-8"))
+    (revision,) = [r for r in recorded["ControllerRevisionList"] if r["metadata"]["name"].startswith("sts1")]
+    assert f"sts1-{revision_hash(revision['data'], 0)}" == revision["metadata"]["name"]
 
 
 def test_another_template_or_a_collision_gives_another_hash() -> None:
