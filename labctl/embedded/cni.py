@@ -28,8 +28,10 @@ class PodPort:
 class PodNetwork(Protocol):
     """Addresses and listening ports of pods."""
 
-    def add_pod(self, uid: str, node: str, *, host_network: bool = False) -> str:
+    def add_pod(self, uid: str, node: str, *, host_network: bool = False, wanted: str = "") -> str:
         """Give the pod an address of its node's range (its node's own with host networking) and return it.
+
+        `wanted` is the address it had before a restart; it gets that again when it is free.
 
         Raises:
             RuntimeError: The node's range is used up.

@@ -9,7 +9,27 @@ from typing import Protocol
 
 from labctl.embedded.clientset import Clientset
 from labctl.embedded.cni import PodNetwork, PodPort
+from labctl.embedded.http.messages import Duplex
 from labctl.embedded.images.filesystem import FileSystem
+from labctl.embedded.images.streams import Source
+
+
+class NetworkClient(Protocol):
+    """How a pod's processes reach others."""
+
+    async def connect(self, source: str, address: tuple[str, int]) -> Duplex:
+        """Open a TCP connection from a pod's address; Services are translated as kube-proxy does.
+
+        Raises:
+            OSError: ECONNREFUSED, ETIMEDOUT, ENETUNREACH.
+        """
+
+    async def query(self, message: bytes) -> bytes:
+        """Ask the cluster's DNS: a DNS message in wire format, and its answer.
+
+        Raises:
+            OSError: ETIMEDOUT when there is no DNS service.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +56,9 @@ class ContainerContext:
         hostname: The pod's hostname.
         files: The container's files: the image's own, the pod's volumes, and what the image adds (`install`), which
             is also what `kubectl exec` sees.
+        client: How its processes reach others; None where nothing can be reached.
+        stdin: Standard input of its process; None without one (`stdin` of the spec).
+        tty: Whether its process gets a terminal (`tty` of the spec).
     """
 
     namespace: str
@@ -56,6 +79,9 @@ class ContainerContext:
     network: PodNetwork
     hostname: str = ""
     files: FileSystem = field(default_factory=FileSystem)
+    client: NetworkClient | None = None
+    stdin: Source | None = None
+    tty: bool = False
 
 
 class StartError(Exception):

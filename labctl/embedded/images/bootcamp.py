@@ -10,8 +10,9 @@ from labctl.embedded.cni import PodPort
 from labctl.embedded.http.messages import Headers, Request, Response
 from labctl.embedded.images.catalogue import Content
 from labctl.embedded.images.container import CommandImage, HttpPort, Server
-from labctl.embedded.images.filesystem import Executable, File, layer
+from labctl.embedded.images.filesystem import Executable, File
 from labctl.embedded.images.process import Process
+from labctl.embedded.images.programs.layers import debian_layer
 
 PORT = 8080
 TAGS = ("v1", "v2")
@@ -57,7 +58,7 @@ def content(tag: str, http_port: HttpPort) -> Content:
         hostname = process.env.get("HOSTNAME", "undefined")
         return {PORT: http_port(BootcampApp(tag.removeprefix("v"), hostname, process.system.context.log))}
 
-    rootfs = layer(
+    rootfs = debian_layer(
         {
             "/usr/local/bin/node": Executable(Server(ports)),
             "/server.js": File(b"// served by labctl's embedded kubernetes-bootcamp\n"),

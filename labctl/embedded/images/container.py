@@ -10,8 +10,9 @@ from functools import partial
 
 from labctl.embedded.cni import PodPort
 from labctl.embedded.cri import ContainerContext, StartError
-from labctl.embedded.images.process import KILLED, PIPE_BROKEN, Exit, Process, Program, System
-from labctl.embedded.images.streams import Lines, Sink, Source
+from labctl.embedded.images.process import ABORTED, KILLED, Exit, Process, Program, System
+from labctl.embedded.images.streams import Lines, Output
+from labctl.embedded.images.terminal import TerminalOutput
 
 RUNC = "failed to create containerd task: failed to create shim task: OCI runtime create failed: runc create failed: "
 """What containerd puts before runc's own words when a container's process cannot be started."""
@@ -69,11 +70,11 @@ class ProcessContainer:
     ports: Mapping[int, PodPort] = {}
     """Empty: programs open the pod's ports themselves, when they come to it."""
 
-    def __init__(self, system: System, process: Process, program: Program, output: tuple[Sink, ...]) -> None:
+    def __init__(self, system: System, process: Process, program: Program, output: tuple[Output, Output]) -> None:
         self.system = system
         self.process = process
+        self.stdout, self.stderr = output
         self.exited: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self._output = output
         self._killer: asyncio.TimerHandle | None = None
         if isinstance(program, Server):
             self._serve(program)
@@ -106,7 +107,7 @@ class ProcessContainer:
             self._finish(128 + self.process.killed if self.process.killed else KILLED)
         elif (error := task.exception()) is not None:
             self.system.context.log(f"{self.process.argv[0]}: {error!r}")
-            self._finish(PIPE_BROKEN - 7)
+            self._finish(ABORTED)
         else:
             self._finish(task.result())
 
@@ -121,8 +122,8 @@ class ProcessContainer:
             self._killer.cancel()
         self.system.ended(self.process)
         self.system.kill_all()
-        for sink in self._output:
-            sink.close()
+        self.stdout.close()
+        self.stderr.close()
         self.exited.set_result(code)
 
 
@@ -155,9 +156,7 @@ class CommandImage:
         return self.entrypoint + (args or self.cmd)
 
 
-def start_process(
-    context: ContainerContext, argv: tuple[str, ...], cwd: str = "/", stdin: Source | None = None
-) -> ProcessContainer:
+def start_process(context: ContainerContext, argv: tuple[str, ...], cwd: str = "/") -> ProcessContainer:
     """Run a command as a container's process 1, its output into the container's log.
 
     Raises:
@@ -170,6 +169,8 @@ def start_process(
         _, executable = system.find(argv[0], context.env, cwd)
     except StartError as error:
         raise StartError(f"{RUNC}unable to start container process: {error}") from error
-    out, err = Lines(context.log), Lines(context.log)
-    process = system.new(argv, context.env, cwd=cwd, stdin=stdin, stdout=out, stderr=err)
+    out, err = Output(Lines(context.log)), Output(Lines(context.log))
+    process = system.new(argv, context.env, cwd=cwd, stdin=context.stdin, stdout=out, stderr=err, tty=context.tty)
+    if context.tty:
+        process.stdout = process.stderr = TerminalOutput(out)
     return ProcessContainer(system, process, executable.program, (out, err))

@@ -12,8 +12,9 @@ from labctl.embedded.http.messages import Headers, Request, Response
 from labctl.embedded.images.accesslog import LocalTime
 from labctl.embedded.images.catalogue import Content
 from labctl.embedded.images.container import CommandImage, HttpPort, Server
-from labctl.embedded.images.filesystem import Executable, layer
+from labctl.embedded.images.filesystem import Executable
 from labctl.embedded.images.process import Process
+from labctl.embedded.images.programs.layers import debian_layer
 
 PORT = 8080
 
@@ -128,5 +129,5 @@ def content(tag: str, http_port: HttpPort) -> Content:
             return {PORT: http_port(LegacyEchoApp(context.log))}
         return {PORT: http_port(EchoApp(tag, process.env.get("HOSTNAME", "N/A"), process.env, context.log))}
 
-    rootfs = layer({"/usr/local/bin/run.sh": Executable(Server(ports))})
+    rootfs = debian_layer({"/usr/local/bin/run.sh": Executable(Server(ports))})
     return Content(CommandImage(entrypoint=("/usr/local/bin/run.sh",)), rootfs)

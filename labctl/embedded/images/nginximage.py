@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from labctl.embedded.cni import PodPort
 from labctl.embedded.images.catalogue import Content
 from labctl.embedded.images.container import CommandImage, HttpPort, Server
-from labctl.embedded.images.filesystem import Executable, File, Link, layer
+from labctl.embedded.images.filesystem import Executable, File, Link
 from labctl.embedded.images.nginx import ROOT, NginxApp
 from labctl.embedded.images.nginxpages import SERVER_ERROR, WELCOME
 from labctl.embedded.images.process import Exit, Process
+from labctl.embedded.images.programs.layers import debian_layer
 
 LATEST = "1.27.5"
 RELEASED = 1744804871
@@ -100,7 +101,7 @@ def content(tag: str, http_port: HttpPort, port: int = 80) -> Content:
 
     ends = ((signal.SIGTERM, 0), (signal.SIGQUIT, 0), (signal.SIGINT, 0))
     default_conf = DEFAULT_CONF.replace("80;", f"{port};")
-    rootfs = layer(
+    rootfs = debian_layer(
         {
             "/usr/sbin/nginx": Executable(Server(ports, ends)),
             f"{ROOT}/index.html": File(WELCOME, mtime=RELEASED),

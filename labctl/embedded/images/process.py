@@ -16,6 +16,8 @@ from labctl.embedded.images.streams import Null, Sink, Source
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 KILLED = 128 + signal.SIGKILL
 PIPE_BROKEN = 128 + signal.SIGPIPE
+ABORTED = 128 + signal.SIGABRT
+SEGMENTATION_FAULT = 128 + signal.SIGSEGV
 
 
 Program = Callable[["Process"], Awaitable[int]]
@@ -71,11 +73,12 @@ class Process:
 
     async def print(self, text: str) -> None:
         """Write text to standard output."""
-        await self.stdout.write(text.encode())
+        await self.stdout.write(text.encode("utf-8", "surrogateescape"))
 
     async def complain(self, text: str) -> None:
         """Write a line to standard error, after the program's name."""
-        await self.stderr.write(f"{posixpath.basename(self.argv[0])}: {text}\n".encode())
+        line = f"{posixpath.basename(self.argv[0])}: {text}\n"
+        await self.stderr.write(line.encode("utf-8", "surrogateescape"))
 
     def path(self, path: str) -> str:
         """An argument as an absolute path."""
@@ -219,6 +222,12 @@ class System:
             return exit_.code
         except BrokenPipeError:
             return PIPE_BROKEN
+        except OSError as error:
+            # What a program did not expect of the file system: it would print perror's line and give up.
+            await process.complain(error.strerror or str(error))
+            return 1
+        except RecursionError:
+            return SEGMENTATION_FAULT
 
     def ended(self, process: Process) -> None:
         """A process has ended: its ports close and its number is free."""

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from labctl.embedded.images import bootcamp, echoserver, nginximage
+from labctl.embedded.images.apps import app_images
 from labctl.embedded.images.catalogue import Catalogue, Entry
 from labctl.embedded.images.container import HttpPort
+from labctl.embedded.images.redis import redis_images
+from labctl.embedded.images.tools import cluster_images, command_images
 
 
 def standard_catalogue(http_port: HttpPort, extra: Iterable[Entry] = ()) -> Catalogue:
@@ -16,7 +19,8 @@ def standard_catalogue(http_port: HttpPort, extra: Iterable[Entry] = ()) -> Cata
         http_port: Makes a pod's port from an HTTP application.
         extra: Further images, for example the ingress controller.
     """
-    return Catalogue([*web_images(http_port), *extra])
+    web = [*web_images(http_port), *app_images(http_port)]
+    return Catalogue([*web, *redis_images(), *command_images(), *cluster_images(), *extra])
 
 
 def web_images(http_port: HttpPort) -> list[Entry]:

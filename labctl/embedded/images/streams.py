@@ -190,6 +190,36 @@ class Lines:
             self._partial = b""
 
 
+class Output:
+    """A container's output: into its log, and to whoever is attached."""
+
+    def __init__(self, log: Sink) -> None:
+        self._log = log
+        self._attached: list[Sink] = []
+
+    async def write(self, data: bytes) -> None:
+        """Write to all; one that has gone away is dropped."""
+        await self._log.write(data)
+        for sink in list(self._attached):
+            try:
+                await sink.write(data)
+            except BrokenPipeError:
+                self.detach(sink)
+
+    def close(self) -> None:
+        """The container has ended."""
+        self._log.close()
+
+    def attach(self, sink: Sink) -> None:
+        """Also write to `sink`."""
+        self._attached.append(sink)
+
+    def detach(self, sink: Sink) -> None:
+        """No longer write to `sink`."""
+        if sink in self._attached:
+            self._attached.remove(sink)
+
+
 class FileSink:
     """Writes to a file of the container."""
 

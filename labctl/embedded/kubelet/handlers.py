@@ -6,13 +6,18 @@ import asyncio
 import inspect
 from dataclasses import dataclass
 
-from labctl.embedded.clientset import Obj
+from labctl.embedded.api.kubelet import ExecError
+from labctl.embedded.clientset import ApiError, Obj
 from labctl.embedded.cni import PodNetwork
 from labctl.embedded.http.messages import Flow, Headers, Request, Response
+from labctl.embedded.images.streams import Buffer
+from labctl.embedded.kubelet.execution import run_command
 from labctl.embedded.kubelet.record import ContainerRecord
 from labctl.embedded.kubelet.runtime import Sandbox
 
 KUBELET_AGENT = "kube-probe/1.34+"
+OUTPUT_LIMIT = 1024 * 1024
+"""Bytes an exec handler may print."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,4 +124,11 @@ def _tcp_socket(action: Obj, sandbox: Sandbox, record: ContainerRecord, network:
 
 
 async def _exec(action: Obj, record: ContainerRecord) -> Outcome:
-    return Outcome(False, "exec is not there yet", errored=True)
+    output = Buffer(OUTPUT_LIMIT)
+    try:
+        code = await run_command(record, action.get("command") or [], output)
+    except ExecError as error:
+        return Outcome(False, f"rpc error: code = Unknown desc = {error}", errored=True)
+    except ApiError as error:
+        return Outcome(False, error.message, errored=True)
+    return Outcome(code == 0, output.data.decode("utf-8", "replace"))

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from datetime import datetime
 
+from labctl.embedded.api.kubelet import Streams
 from labctl.embedded.clientset import ApiError, Change, ChangeType, Clientset, DeleteOptions, Obj
 from labctl.embedded.cni import PodNetwork
+from labctl.embedded.cri import NetworkClient
+from labctl.embedded.http.messages import Duplex
 from labctl.embedded.images.catalogue import Catalogue
+from labctl.embedded.kubelet import execution
 from labctl.embedded.kubelet import nodes as node_objects
 from labctl.embedded.kubelet.events import Recorder
 from labctl.embedded.kubelet.logs import ContainerLog, LogOptions
 from labctl.embedded.kubelet.nodes import NodeSpec
+from labctl.embedded.kubelet.record import ContainerRecord
 from labctl.embedded.kubelet.restore import restored_records
 from labctl.embedded.kubelet.runtime import Host
 from labctl.embedded.kubelet.settings import Settings
@@ -36,6 +41,7 @@ class Kubelet:
         settings: Settings | None = None,
         *,
         token: TokenSource = no_token,
+        client: NetworkClient | None = None,
     ) -> None:
         self.settings = settings or Settings()
         self._clientset = clientset
@@ -43,7 +49,7 @@ class Kubelet:
         self._nodes = {node.name: node for node in nodes}
         self._recorder = Recorder(clientset, self.settings)
         sources = VolumeSources(clientset, token, self.settings)
-        self._host = Host(clientset, network, catalogue, self._recorder, self.settings, sources)
+        self._host = Host(clientset, network, catalogue, self._recorder, self.settings, sources, client)
         self._workers: dict[PodKey, PodWorker] = {}
         self._dirty: dict[PodKey, None] = {}
         self._stale: set[str] = set()
@@ -189,6 +195,44 @@ class Kubelet:
         if log is None:
             return b""
         return log.stream(options) if follow else log.read(options)
+
+    # -- processes ----------------------------------------------------------------------------------------------
+
+    async def exec(self, namespace: str, pod: str, container: str, command: Sequence[str], streams: Streams) -> int:
+        """Run a command in a container; returns its exit code.
+
+        Raises:
+            ApiError: There is no such container, or it does not run.
+            ExecError: The command cannot be started.
+        """
+        return await execution.execute(self._running(namespace, pod, container), command, streams)
+
+    async def attach(self, namespace: str, pod: str, container: str, streams: Streams) -> int:
+        """Connect to a container's main process until it ends or the client leaves; returns its exit code.
+
+        Raises:
+            ApiError: There is no such container, or it does not run.
+        """
+        return await execution.attach(self._running(namespace, pod, container), streams)
+
+    async def port_forward(self, namespace: str, pod: str, port: int) -> Duplex:
+        """A connection to a port of the pod.
+
+        Raises:
+            ApiError: The pod does not run.
+            OSError: Nothing listens there.
+        """
+        worker = self._workers.get((namespace, pod))
+        if worker is None or not worker.ip:
+            raise ApiError(404, "NotFound", f'pods "{pod}" not found', {"name": pod, "kind": "pods"})
+        return execution.port_forward(self._host.network, worker.ip, port)
+
+    def _running(self, namespace: str, pod: str, container: str) -> ContainerRecord:
+        worker = self._workers.get((namespace, pod))
+        record = worker.record(container) if worker is not None else None
+        if record is None:
+            raise ApiError(404, "NotFound", f'container not found ("{container}")')
+        return record
 
     def _find_log(self, namespace: str, pod: str, container: str, *, previous: bool) -> ContainerLog | None:
         stored = self._clientset.get("pods", namespace, pod)

@@ -9,6 +9,8 @@ from enum import StrEnum
 
 from labctl.embedded.clientset import Obj
 from labctl.embedded.cri import Container, ContainerContext
+from labctl.embedded.images.process import System
+from labctl.embedded.images.streams import Pipe
 from labctl.embedded.kubelet.logs import ContainerLog
 
 
@@ -51,6 +53,8 @@ class ContainerRecord:
         failures: Crashes in a row, for the back-off.
         finished: When it last ended, event loop time.
         run_started: When it last started, event loop time.
+        stdin: Standard input of the container, when its spec wants one.
+        system: Where exec'd processes run in a container that has no programs of its own.
         pull_delay: Latest back-off of its image pull, seconds before scaling.
         pull_until: Event loop time until which its image is not pulled again.
     """
@@ -72,6 +76,8 @@ class ContainerRecord:
     failures: int = 0
     finished: float = 0.0
     run_started: float = 0.0
+    stdin: Pipe | None = None
+    system: System | None = None
     pull_delay: float = 0.0
     pull_until: float = 0.0
 

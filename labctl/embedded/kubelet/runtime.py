@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from labctl.embedded.clientset import Clientset, Obj
 from labctl.embedded.cni import PodNetwork
-from labctl.embedded.cri import ContainerContext, StartError
+from labctl.embedded.cri import ContainerContext, NetworkClient, StartError
 from labctl.embedded.images.catalogue import (
     Catalogue,
     ImageNotFoundError,
@@ -19,6 +19,7 @@ from labctl.embedded.images.catalogue import (
 )
 from labctl.embedded.images.filesystem import File, FileSystem, Volume
 from labctl.embedded.images.process import DEFAULT_PATH
+from labctl.embedded.images.streams import Pipe
 from labctl.embedded.kubelet import volumes as pod_volumes
 from labctl.embedded.kubelet.environment import ConfigError, environment, expand, service_variables
 from labctl.embedded.kubelet.events import Recorder
@@ -41,6 +42,7 @@ class Host:
         recorder: Writes events.
         settings: Timing.
         volumes: Where volumes get their content.
+        client: How pods' processes reach others.
     """
 
     clientset: Clientset
@@ -49,6 +51,7 @@ class Host:
     recorder: Recorder
     settings: Settings
     volumes: pod_volumes.VolumeSources
+    client: NetworkClient | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +191,7 @@ class ContainerStarter:
     def _context(self, record: ContainerRecord, pulled: Pulled, log: ContainerLog) -> ContainerContext:
         sandbox = self.sandbox
         meta, spec = sandbox.pod["metadata"], sandbox.pod["spec"]
+        record.stdin, record.system = Pipe() if record.spec.get("stdin") else None, None
         env = self._environment(record, pulled)
         return ContainerContext(
             namespace=meta["namespace"],
@@ -208,6 +212,9 @@ class ContainerStarter:
             network=self._host.network,
             hostname=sandbox.hostname,
             files=self._files(record, pulled),
+            client=self._host.client,
+            stdin=record.stdin,
+            tty=bool(record.spec.get("tty")),
         )
 
     def _environment(self, record: ContainerRecord, pulled: Pulled) -> dict[str, str]:

@@ -111,7 +111,8 @@ class PodWorker:
         host_network = bool(spec.get("hostNetwork"))
         while not self._sandboxed:
             try:
-                self.ip = self._host.network.add_pod(self.uid, self.node.name, host_network=host_network)
+                network = self._host.network
+                self.ip = network.add_pod(self.uid, self.node.name, host_network=host_network, wanted=self.ip)
                 self._sandboxed = True
             except RuntimeError as error:
                 text = f"Failed to create pod sandbox: rpc error: code = Unknown desc = {error}"

@@ -118,7 +118,7 @@ class FakeNetwork:
     ports: dict[tuple[str, int], PodPort] = field(default_factory=dict)
     next: int = 2
 
-    def add_pod(self, uid: str, node: str, *, host_network: bool = False) -> str:
+    def add_pod(self, uid: str, node: str, *, host_network: bool = False, wanted: str = "") -> str:
         self.pods[uid] = f"127.16.1.{self.next}"
         self.next += 1
         return self.pods[uid]

@@ -1,0 +1,1 @@
+"""The programs of busybox-like images, each honest about the options it knows."""
