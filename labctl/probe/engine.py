@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
 from labctl.env import Clock
 from labctl.errors import UsageError
-from labctl.model.probe import ProbePlan, ProbeResult
+from labctl.model.probe import KeyKind, ProbePlan, ProbeResult
 from labctl.probe import plain
 from labctl.probe.pace import Pace, Stop
 from labctl.probe.recorder import Recorder
@@ -67,18 +67,31 @@ def run(
 
 def _check(plan: ProbePlan) -> None:
     request = plan.request
-    parts = urlsplit(request.url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if not _is_url(request.url):
         raise UsageError(f"{request.url!r} is no http or https URL", hint="for example http://127.0.10.10:30080/")
     if plan.count < 1 or plan.concurrency < 1 or plan.timeout <= 0:
         raise UsageError("a probe needs at least one request, at least one at once, and a timeout above 0")
+    if plan.by.kind is KeyKind.HEADER and not _TOKEN.match(plan.by.header):
+        raise UsageError(f"{plan.by.header!r} is no name of a response header to count by")
     if not _TOKEN.match(request.method):
         raise UsageError(f"{request.method!r} is no HTTP method")
     for name, value in request.headers:
         if not _TOKEN.match(name) or any(sign in value for sign in "\r\n\0"):
             raise UsageError(f"{name!r}: {value!r} is no HTTP header")
-    for name, expression in plan.versions.items():
+    _check_versions(plan.versions)
+
+
+def _check_versions(versions: Mapping[str, str]) -> None:
+    for name, expression in versions.items():
         try:
             re.compile(expression)
         except re.error as error:
             raise UsageError(f"version {name}: {expression!r} is no regular expression: {error}") from error
+
+
+def _is_url(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:  # A port beyond 65535, brackets without an address.
+        return False

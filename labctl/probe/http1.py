@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import urlsplit
 
 from labctl.model.probe import Connection, ProbeError, ProbePlan
@@ -11,7 +12,13 @@ from labctl.probe.recorder import BODY_KEPT
 
 HEAD_MOST = 300 * 1024
 """Bytes of an answer's head; libcurl gives up at the same size (MAX_HTTP_RESP_HEADER_SIZE)."""
-_CHUNK_LINE_MOST = 4096
+HEAD_LINE_MOST = 100 * 1024
+"""Bytes of one line of it (libcurl's DYN_HEADERS)."""
+_CHUNK_DIGITS_MOST = 16
+_CHUNK_LINE_MOST = 16 * 1024
+_LENGTH_MOST = 2**63 - 1
+_LENGTHS = re.compile(rb"\ncontent-length:[ \t]*([^\r\n]*?)[ \t]*\r?$", re.MULTILINE)
+_NO_COLON = re.compile(rb"\n[^:\r\n \t][^:\r\n]*\r?\n")
 
 
 class AnswerError(Exception):
@@ -48,10 +55,22 @@ class AnswerReader:
     """Collects one answer from pieces as they arrive.
 
     After `feed` or `end` returned True: `status`, `head` (raw), `body` (at most 64 KiB of it), `size` (of the whole
-    body) and `reusable` (whether the connection may carry another request) are the answer's.
+    body), `length` (as announced) and `reusable` (whether the connection may carry another request) are the answer's.
     """
 
-    __slots__ = ("_chunks", "_left", "_no_body", "_pending", "_started", "body", "head", "reusable", "size", "status")
+    __slots__ = (
+        "_chunks",
+        "_left",
+        "_no_body",
+        "_pending",
+        "_started",
+        "body",
+        "head",
+        "length",
+        "reusable",
+        "size",
+        "status",
+    )
 
     def __init__(self, method: str = "GET") -> None:
         self._no_body = method == "HEAD"
@@ -63,6 +82,7 @@ class AnswerReader:
         self.head = b""
         self.body = b""
         self.size = 0
+        self.length: int | None = None
         self.reusable = False
 
     @property
@@ -107,38 +127,47 @@ class AnswerReader:
             raise AnswerError(codes.GOT_NOTHING, "Empty reply from server")
         if self._chunks is not None:
             raise AnswerError(codes.PARTIAL_FILE, "transfer closed with outstanding read data remaining")
-        if self._left is not None:
+        if self._left:
             raise AnswerError(codes.PARTIAL_FILE, f"end of response with {self._left} bytes missing")
         return True
 
     def _wait_for_head(self, data: bytes) -> bool:
         if not data[:5].startswith(b"HTTP/"[: len(data)]):
             raise AnswerError(codes.UNSUPPORTED_PROTOCOL, "Received HTTP/0.9 when not allowed")
-        if len(data) > HEAD_MOST:
-            raise AnswerError(codes.TOO_LARGE, f"Too large response headers: {len(data)} > {HEAD_MOST}")
+        _check_size(data)
         self._pending = data
         return False
 
     def _begin(self, head: bytes) -> bool:
         """Read a whole head; False for one that only announces the answer (1xx)."""
         self._started = True
-        if len(head) > HEAD_MOST:
-            raise AnswerError(codes.TOO_LARGE, f"Too large response headers: {len(head)} > {HEAD_MOST}")
+        _check_size(head)
         self.status = _status(head)
         if 100 <= self.status < 200 and self.status != 101:
             return False
+        if b"\0" in head:
+            raise AnswerError(codes.WEIRD_SERVER_REPLY, "NUL byte in header")
+        if _NO_COLON.search(head):
+            raise AnswerError(codes.WEIRD_SERVER_REPLY, "Header without colon")
         self.head = head
-        fields = head.lower()
+        self._frame(head.lower())
+        return True
+
+    def _frame(self, fields: bytes) -> None:
+        """Learn from a lower-case head where the body ends (RFC 9112, section 6.3)."""
         connection = _field(fields, b"connection")
         old = fields.startswith(b"http/1.0")
         self.reusable = b"keep-alive" in connection if old else b"close" not in connection
         if self._no_body or self.status in (101, 204, 304):
             self._left = 0
-        elif b"chunked" in _field(fields, b"transfer-encoding"):
+        elif coding := _field(fields, b"transfer-encoding"):
+            if not coding.endswith(b"chunked"):
+                words = f"Unsolicited Transfer-Encoding ({coding.decode('latin-1')}) found"
+                raise AnswerError(codes.BAD_CONTENT_ENCODING, words)
             self._chunks = _Chunks()
         else:
-            self._left = _length(_field(fields, b"content-length"))
-        return True
+            self._left = _length(fields)
+            self.length = self._left
 
     def _feed_body(self, data: bytes) -> bool:
         if self._chunks is not None:
@@ -164,23 +193,24 @@ class AnswerReader:
 class _Chunks:
     """The chunked transfer coding, taken off (RFC 9112, section 7.1)."""
 
-    __slots__ = ("_left", "_line", "_trailer", "done")
+    __slots__ = ("_left", "_line", "_state", "done")
 
     def __init__(self) -> None:
         self.done = False
         self._line = b""
         self._left = 0
-        self._trailer = False
+        self._state = _CHUNK_SIZE
 
     def feed(self, data: bytes) -> bytes:
         """The content in a piece."""
         found: list[bytes] = []
         while data and not self.done:
-            if self._left:
+            if self._state == _CHUNK_DATA:
                 found.append(data[: self._left])
-                taken = len(found[-1])
-                self._left -= taken
-                data = data[taken:]
+                data = data[len(found[-1]) :]
+                self._left -= len(found[-1])
+                if not self._left:
+                    self._state = _CHUNK_END
             else:
                 data = self._read_line(data)
         return b"".join(found)
@@ -189,27 +219,40 @@ class _Chunks:
         line, newline, rest = data.partition(b"\n")
         self._line += line
         if len(self._line) > _CHUNK_LINE_MOST:
-            raise AnswerError(codes.RECV_ERROR, "chunk hex-length longer than 16")
+            raise AnswerError(codes.RECV_ERROR, "Malformed encoding found in chunked-encoding")
         if not newline:
             return b""
         complete, self._line = self._line.strip(), b""
-        if self._trailer:
+        if self._state == _CHUNK_SIZE:
+            self._left = _chunk_size(complete)
+            self._state = _CHUNK_DATA if self._left else _CHUNK_TRAILER
+        elif self._state == _CHUNK_TRAILER:
             self.done = not complete
         elif complete:
-            self._left = self._size(complete)
-            self._trailer = not self._left
+            raise AnswerError(codes.RECV_ERROR, "Malformed encoding found in chunked-encoding")
+        else:
+            self._state = _CHUNK_SIZE
         return rest
 
-    @staticmethod
-    def _size(line: bytes) -> int:
-        digits = line.partition(b";")[0].strip()
-        try:
-            size = int(digits, 16)
-        except ValueError:
-            size = -1
-        if size < 0 or digits[:1] in b"+-":
-            raise AnswerError(codes.RECV_ERROR, f"chunk hex-length char not a hex digit: 0x{line[0]:x}")
-        return size
+
+_CHUNK_SIZE, _CHUNK_DATA, _CHUNK_END, _CHUNK_TRAILER = range(4)
+
+
+def _chunk_size(line: bytes) -> int:
+    digits = line.partition(b";")[0].strip()
+    if not digits or digits.strip(b"0123456789abcdefABCDEF"):
+        sign = line[0] if line else 0x0A
+        raise AnswerError(codes.RECV_ERROR, f"chunk hex-length char not a hex digit: 0x{sign:x}")
+    if len(digits) > _CHUNK_DIGITS_MOST:
+        raise AnswerError(codes.RECV_ERROR, f"chunk hex-length longer than {_CHUNK_DIGITS_MOST}")
+    return int(digits, 16)
+
+
+def _check_size(head: bytes) -> None:
+    if len(head) > HEAD_MOST:
+        raise AnswerError(codes.RECV_ERROR, f"Too large response headers: {len(head)} > {HEAD_MOST}")
+    if len(head) > HEAD_LINE_MOST and max(map(len, head.split(b"\n"))) > HEAD_LINE_MOST:
+        raise AnswerError(codes.TOO_LARGE, f"Too large response header line: more than {HEAD_LINE_MOST} bytes")
 
 
 def _status(head: bytes) -> int:
@@ -217,10 +260,15 @@ def _status(head: bytes) -> int:
     line = head[: head.index(b"\n")].strip()
     if not line.startswith(b"HTTP/"):
         raise AnswerError(codes.UNSUPPORTED_PROTOCOL, "Received HTTP/0.9 when not allowed")
+    if line.startswith(b"HTTP/2"):
+        raise AnswerError(codes.WEIRD_SERVER_REPLY, "Version mismatch (from HTTP/1 to HTTP/2)")
     code = line[9:12]
-    if not line.startswith(b"HTTP/1.") or not code.isdigit() or len(code) < 3 or line[12:13] not in (b"", b" "):
+    if not line.startswith((b"HTTP/1.1 ", b"HTTP/1.0 ")) or not code.isdigit() or line[12:13] not in (b"", b" "):
         raise AnswerError(codes.UNSUPPORTED_PROTOCOL, "Unsupported HTTP/1 subversion in response")
-    return int(code)
+    status = int(code)
+    if status < 100:
+        raise AnswerError(codes.UNSUPPORTED_PROTOCOL, "Unsupported response code in HTTP response")
+    return status
 
 
 def _field(lowered_head: bytes, name: bytes) -> bytes:
@@ -232,10 +280,13 @@ def _field(lowered_head: bytes, name: bytes) -> bytes:
     return lowered_head[start : lowered_head.find(b"\n", start)].strip()
 
 
-def _length(value: bytes) -> int | None:
-    """What Content-Length says; None when it is not there, and the answer lasts until the server closes."""
+def _length(fields: bytes) -> int | None:
+    """What Content-Length says; None where it says nothing usable and the answer ends with the connection."""
+    value = _field(fields, b"content-length")
     if not value:
         return None
-    if not value.isdigit():
+    again = fields.count(b"\ncontent-length:") > 1 and set(_LENGTHS.findall(fields)) != {value}
+    if not value.isdigit() or again:
         raise AnswerError(codes.WEIRD_SERVER_REPLY, "Invalid Content-Length: value")
-    return int(value)
+    length = int(value)
+    return length if length <= _LENGTH_MOST else None

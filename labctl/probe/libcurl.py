@@ -9,7 +9,7 @@ import pycurl
 
 from labctl import __version__
 from labctl.model.probe import Connection, ProbePlan
-from labctl.probe import descriptors
+from labctl.probe import codes, descriptors
 from labctl.probe.codes import probe_error
 from labctl.probe.pace import Pace
 from labctl.probe.recorder import BODY_KEPT, Recorder
@@ -58,8 +58,16 @@ class _Transfer:
         self.index, self.begun, self.head, self.body, self.size = index, begun, b"", b"", 0
 
     def on_header(self, line: bytes) -> None:
-        """A header line came; a status line begins a new head (after 100 Continue)."""
-        self.head = line if line.startswith(b"HTTP/") else self.head + line
+        """A header line came; a status line begins a new head (after 100 Continue), trailers are left out."""
+        if line.startswith(b"HTTP/"):
+            self.head = line
+        elif not self.whole:
+            self.head += line
+
+    @property
+    def whole(self) -> bool:
+        """Whether the head has its blank line: libcurl takes a connection closed within the head for an answer."""
+        return self.head.endswith((b"\n\r\n", b"\n\n"))
 
     def on_body(self, data: bytes) -> None:
         """A piece of the body came."""
@@ -138,8 +146,11 @@ class _Loop:
         now = self._pace.clock()
         transfer = self._busy.pop(handle)
         started, elapsed = transfer.begun - self._pace.begun, now - transfer.begun
+        if not code and not transfer.whole:
+            code, message = codes.GOT_NOTHING, "Empty reply from server"
         if code:
-            self._recorder.failed(transfer.index, started, elapsed, probe_error(code, message or handle.errstr()))
+            words = message or handle.errstr() or codes.NAMES.get(code, "")
+            self._recorder.failed(transfer.index, started, elapsed, probe_error(code, words))
         else:
             status = handle.getinfo(pycurl.RESPONSE_CODE)
             self._recorder.answered(transfer.index, started, elapsed, status, transfer.head, transfer.body)

@@ -90,7 +90,7 @@ class _Exchange:
         self.begun = begun
         self.reader = reader
         self.target = target
-        self.unsent = b""
+        self.unsent: bytes | memoryview = b""
         self.reused = False
 
 
@@ -193,7 +193,7 @@ class _Loop:
         else:
             self._record_failure(index, begun, probe_error(codes.COULDNT_CONNECT, str(error.strerror)))
 
-    def _send(self, exchange: _Exchange, data: bytes, *, register: bool = False) -> None:
+    def _send(self, exchange: _Exchange, data: bytes | memoryview, *, register: bool = False) -> None:
         """Send as much as fits now; what is left goes when the connection is writable."""
         try:
             sent = exchange.socket.send(data, socket.MSG_NOSIGNAL)
@@ -202,7 +202,7 @@ class _Loop:
         except OSError as error:
             self._broken(exchange, error, sending=True)
             return
-        exchange.unsent = data[sent:] if sent < len(data) else b""
+        exchange.unsent = memoryview(data)[sent:] if sent < len(data) else b""
         fd = exchange.socket.fileno()
         wanted = select.EPOLLIN | (select.EPOLLOUT if exchange.unsent else 0)
         if register:
@@ -312,9 +312,15 @@ class _Loop:
         self._next_sweep = now + min(_TURN_SECONDS, self._plan.timeout / 10)
         oldest = now - self._plan.timeout
         for exchange in [each for each in self._open.values() if each.begun <= oldest]:
-            spent = round((now - exchange.begun) * 1000)
-            words = f"Operation timed out after {spent} milliseconds with {exchange.reader.size} bytes received"
-            self._fail(exchange, probe_error(codes.OPERATION_TIMEDOUT, words))
+            self._fail(exchange, probe_error(codes.OPERATION_TIMEDOUT, self._timeout_words(exchange, now)))
+
+    def _timeout_words(self, exchange: _Exchange, now: float) -> str:
+        spent = round((now - exchange.begun) * 1000)
+        if exchange.unsent == self._request:
+            return f"Connection timed out after {spent} milliseconds"
+        reader = exchange.reader
+        size = f"{reader.size} out of {reader.length}" if reader.length and reader.size else f"{reader.size}"
+        return f"Operation timed out after {spent} milliseconds with {size} bytes received"
 
 
 class _BindError(OSError):
