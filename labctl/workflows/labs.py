@@ -14,9 +14,10 @@ from labctl.kube.client import KubeApi
 from labctl.lab.certificate import certificate_of
 from labctl.lab.plan import Overrides, namespace_of, probe_plan
 from labctl.model.cluster import Cluster
-from labctl.model.lab import Lab, ProbeStep, TlsMode
+from labctl.model.lab import Lab, ProbeStep, TargetKind, TlsMode
 from labctl.model.probe import ProbePlan, ProbeResult
 from labctl.model.report import Check, ClusterInfo, LabReport, Result
+from labctl.objects.manifests import Obj
 from labctl.probe.engine import run as send
 from labctl.verdict.judge import Directory, build_check
 from labctl.verdict.repeat import combine, needs_second_round
@@ -75,7 +76,9 @@ def perform_probe(bench: Bench, lab: Lab, step: ProbeStep) -> Check:
         LabctlError: The probe cannot be sent (no endpoint, no certificate).
     """
     with tempfile.TemporaryDirectory(prefix="labctl-") as folder:
-        plan = probe_plan(lab, step, bench.cluster, bench.overrides, _ca_file(bench, lab, step, Path(folder)))
+        ca_file = _ca_file(bench, lab, step, Path(folder))
+        services = _services(bench, lab, step)
+        plan = probe_plan(lab, step, bench.cluster, bench.overrides, ca_file, services)
         step_id = f"{lab.name}/{step.name}"
         bench.sink(StepStarted(step_id, step.title or step.name, lab.name))
         try:
@@ -140,6 +143,13 @@ def _directory(bench: Bench, lab: Lab, step: ProbeStep) -> Directory:
     if split is not None and split.pods_of:
         members = {split.pods_of: ready_pods(bench.api, namespace, split.pods_of)}
     return Directory(nodes=pod_nodes(bench.api, namespace), members=members)
+
+
+def _services(bench: Bench, lab: Lab, step: ProbeStep) -> list[Obj]:
+    """The Services that the probe may be sent to, as they are: their node ports and addresses are allocated."""
+    if step.target.kind is TargetKind.INGRESS:
+        return []
+    return bench.api.list("v1", "Service", namespace_of(lab, bench.overrides))
 
 
 def _ca_file(bench: Bench, lab: Lab, step: ProbeStep, folder: Path) -> Path | None:

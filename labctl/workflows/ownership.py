@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from labctl.errors import UsageError
 from labctl.events import Notice
 from labctl.kube.client import KubeApi
-from labctl.lab.plan import LAB_LABEL, MANAGED_BY, host_paths, lab_objects
+from labctl.lab.plan import LAB_LABEL, MANAGED_BY, host_paths, lab_label, lab_objects
 from labctl.model.lab import Lab
 from labctl.objects.manifests import Obj, describe
 from labctl.workflows.labs import Bench
@@ -25,11 +25,6 @@ LAB_KINDS = (
     ("v1", "ServiceAccount"),
 )
 """Kinds that labs apply, in the order in which they are removed: traffic first."""
-
-
-def lab_label(lab: str) -> str:
-    """The label that marks an object as a lab's; an object that two labs share carries both."""
-    return f"{LAB_LABEL}.{lab}"
 
 
 def labs_of(obj: Obj) -> set[str]:

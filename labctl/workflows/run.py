@@ -11,7 +11,8 @@ from labctl.errors import ClusterError, LabctlError
 from labctl.events import EventSink, LabDone, Notice, StepDone, StepStarted
 from labctl.kube.client import KubeApi
 from labctl.lab.certificate import is_usable, make_certificate, tls_secret
-from labctl.lab.plan import Overrides, check_provider, lab_objects, namespace_of, stamp, step_objects
+from labctl.lab.plan import Overrides, check_provider, lab_objects, namespace_of, resets, stamp, step_objects
+from labctl.lab.targets import expand
 from labctl.model.cluster import Cluster
 from labctl.model.inventory import Inventory, Provider
 from labctl.model.lab import ApplyStep, CertificateStep, Lab, PatchStep, ProbeStep, Step
@@ -74,7 +75,7 @@ def run_lab(bench: Bench, lab: Lab) -> LabReport:
     reason = check_provider(lab, bench.cluster)
     if reason:
         return LabReport(lab.name, Result.SKIPPED, title=lab.title, reason=reason)
-    performance = Performance(bench, lab)
+    performance = Performance(bench, expand(lab, bench.cluster))
     try:
         refuse_foreign(bench, lab)
         make_room(bench, lab)
@@ -97,7 +98,8 @@ class Performance:
         self._undo: list[tuple[PatchStep, dict[str, Any]]] = []
 
     def perform(self) -> None:
-        """Perform the steps, then undo the patches, newest first."""
+        """Clear what a killed run has left, perform the steps, then undo the patches, newest first."""
+        self._reset()
         try:
             for step in self._lab.steps:
                 if self._bench.interrupted:
@@ -143,6 +145,14 @@ class Performance:
         bench.api.merge_patch(*place, step.patch)
         self._undo.append((step, undo))
         bench.sink(StepDone(step_id, f"{step.kind} {step.object_name} patched"))
+
+    def _reset(self) -> None:
+        api = self._bench.api
+        for obj, patch in resets(self._lab, self._bench.overrides):
+            metadata = obj["metadata"]
+            place = (obj["apiVersion"], obj["kind"], metadata["namespace"], metadata["name"])
+            if api.get(*place) is not None:
+                api.merge_patch(*place, patch)
 
     def _restore(self) -> None:
         if not self._undo:

@@ -10,6 +10,7 @@ from labctl.errors import LabctlError
 from labctl.events import EventSink, LabDone
 from labctl.kube.client import KubeApi
 from labctl.lab.plan import Overrides, check_provider, probe_steps
+from labctl.lab.targets import expand
 from labctl.model.lab import Lab
 from labctl.model.report import Check, LabReport, Report, Result, worst
 from labctl.providers.base import ClusterProvider
@@ -59,7 +60,7 @@ def verify_lab(bench: Bench, lab: Lab) -> LabReport:
         return LabReport(lab.name, Result.SKIPPED, title=lab.title, reason=reason)
     checks: list[Check] = []
     try:
-        for step in probe_steps(lab, changes=False):
+        for step in probe_steps(expand(lab, bench.cluster), changes=False):
             if bench.interrupted:
                 break
             checks.append(perform_probe(bench, lab, step))
