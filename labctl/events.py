@@ -63,8 +63,9 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class CheckDone:
-    """A check of a lab was judged."""
+    """The step `id`, which was a check of a lab, ended with a judgement."""
 
+    id: str
     lab: str
     check: Check
 

@@ -88,10 +88,9 @@ def event_line(event: Event, titles: dict[str, str]) -> str:
             word = "warning: " if event.level is Level.WARNING else ""
             return f"{word}{event.text}" + (f" ({event.hint})" if event.hint else "")
         case CheckDone():
-            verdict = event.check.verdict
-            return f"{MARKS[event.check.result]} {event.lab}/{event.check.name}" + (
-                f": {verdict.reason}" if verdict and not verdict.passed else ""
-            )
+            check = event.check
+            words = check.verdict.reason if check.verdict and not check.verdict.passed else check.title
+            return f"{MARKS[check.result]} {event.lab}/{check.name}" + (f": {words}" if words else "")
         case LabDone():
             report = event.report
             return f"{MARKS[report.result]} {report.name}: {report.reason}" if report.reason else ""
@@ -123,7 +122,7 @@ class LiveSink:
             case StepProgress():
                 count = f" {event.done}/{event.total}" if event.total else ""
                 self.running[event.id] = f"{count} {event.note}".rstrip()
-            case StepDone() | StepFailed():
+            case StepDone() | StepFailed() | CheckDone():
                 self.running.pop(event.id, None)
         if not isinstance(event, StepProgress):
             line = event_line(event, self.titles)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from labctl.env import Env
 from labctl.errors import LabctlError
-from labctl.events import CheckDone, EventSink, StepDone, StepFailed, StepProgress, StepStarted
+from labctl.events import CheckDone, EventSink, StepFailed, StepProgress, StepStarted
 from labctl.kube.client import KubeApi
 from labctl.lab.certificate import certificate_of
 from labctl.lab.plan import Overrides, namespace_of, probe_plan
@@ -86,8 +86,7 @@ def perform_probe(bench: Bench, lab: Lab, step: ProbeStep) -> Check:
         except LabctlError as error:
             bench.sink(StepFailed(step_id, error.message))
             raise
-    bench.sink(StepDone(step_id, check.result.value))
-    bench.sink(CheckDone(lab.name, check))
+    bench.sink(CheckDone(step_id, lab.name, check))
     return check
 
 

@@ -19,8 +19,8 @@ def lines(verbose: bool) -> list[str]:
         StepStarted("c", "Broken"),
         StepFailed("c", "why"),
         Notice("mind this", Level.WARNING, "do that"),
-        CheckDone("canary", CANARY),
-        CheckDone("path", FAILED),
+        CheckDone("c1", "canary", CANARY),
+        CheckDone("c2", "path", FAILED),
     ):
         sink(event)
     return stream.getvalue().splitlines()
@@ -32,7 +32,7 @@ def test_a_pipe_gets_one_line_per_finished_thing() -> None:
         "= Again: nothing to do",
         "✘ Broken: why",
         "warning: mind this (do that)",
-        "✔ canary/weight-10",
+        "✔ canary/weight-10: 1000 requests at weight 10",
         '✘ path/admin: status 503 for 7 of 197 answers & "more" <here>',
     ]
 
