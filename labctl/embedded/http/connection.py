@@ -179,7 +179,7 @@ class Connection(asyncio.Protocol):
         response = self._options.refuse(refusal)
         assert isinstance(response.body, bytes)
         head, _ = head_bytes(response, len(response.body), keep_alive=False, version="1.1")
-        self._transport.write(head + response.body)
+        self._transport.write(response.body if refusal.simple else head + response.body)
         self._body.clear()
         self._over = True
         if linger and self._transport.can_write_eof():

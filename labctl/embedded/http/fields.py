@@ -28,6 +28,7 @@ _BITS = {
 INVALID = -1
 _MAX_NAMES = 4096
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f]")
+_FIELD = re.compile(r"[^\x00-\x20\x7f:]+(?::[^\x00\r]*)?\r*")
 _LENGTH = re.compile(r"[0-9]+")
 _MAX_LENGTH = 2**63 - 1
 
@@ -43,6 +44,20 @@ class FieldKinds(dict[str, int]):
         if len(self) < _MAX_NAMES:
             self[name] = kind
         return kind
+
+
+def invalid_at(line: str) -> int:
+    """Index of the character that makes a header line invalid; -1 for a valid line, or the beginning of one.
+
+    Args:
+        line: Without its line feed.
+    """
+    if line in ("", "\r"):
+        return -1
+    found = _FIELD.match(line)
+    if found is None:
+        return 0
+    return -1 if found.end() == len(line) else len(found[0].rstrip("\r"))
 
 
 def content_length(value: str) -> int:

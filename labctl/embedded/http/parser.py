@@ -21,6 +21,7 @@ from labctl.embedded.http.fields import (
     TRANSFER_ENCODING,
     FieldKinds,
     content_length,
+    invalid_at,
     is_host,
     wants_close,
 )
@@ -234,21 +235,25 @@ class _LineByLine:
                 return position, outcome
 
     def _check_partial(self, text: bytes) -> Refusal | None:
-        if self._head is None and not begins_request_line(text.decode("latin-1")):
-            return Refusal(400, "client sent invalid method")
-        return self._limits.check(self._lengths, len(text))
+        line = text.decode("latin-1")
+        if self._head is not None:
+            refused = _invalid_field(line)
+        else:
+            refused = None if begins_request_line(line) else Refusal(400, "client sent invalid method")
+        return refused or self._limits.check(self._lengths, len(text))
 
     def _line(self, line: str) -> Head | Refusal | None:
         if self._head is None:
             return self._request_line(line.removesuffix("\r"))
         if line in ("", "\r"):
             return finish(self._head, self._special)
+        refused = _invalid_field(line)
+        if refused is not None:
+            return refused
         name, _, value = line.rstrip("\r").partition(":")
-        kind = _kinds[name]
-        if kind == INVALID or "\r" in value or "\0" in value:
-            return Refusal(400, f'client sent invalid header line: "{line[:200]}"')
         value = value.strip(" ")
         self._head.headers.append((name, value))
+        kind = _kinds[name]
         if kind:
             self._special.append((kind, value))
         return None
@@ -260,6 +265,13 @@ class _LineByLine:
         method, target, authority, version = parsed
         self._head = Head(method, target, version, [], keep_alive=version == "1.1", authority=authority)
         return self._head if version == "0.9" else None
+
+
+def _invalid_field(line: str) -> Refusal | None:
+    at = invalid_at(line)
+    if at < 0:
+        return None
+    return Refusal(400, f'client sent invalid header line: "{line[:at]}\\x{ord(line[at]):02x}..."')
 
 
 def finish(head: Head, special: list[tuple[int, str]]) -> Head | Refusal:

@@ -12,10 +12,12 @@ class Refusal:
     Attributes:
         status: What nginx answers; 494 and 497, which it logs but sends as 400 with a page of their own.
         reason: nginx's own words for its error log.
+        simple: The request was HTTP/0.9: the answer is the body alone.
     """
 
     status: int
     reason: str
+    simple: bool = False
 
     @property
     def sent_status(self) -> int:

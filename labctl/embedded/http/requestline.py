@@ -11,13 +11,13 @@ from labctl.embedded.http.refusal import Refusal
 _BAD = Refusal(400, "client sent invalid request")
 _BAD_METHOD = Refusal(400, "client sent invalid method")
 _METHOD = re.compile(r"[A-Z_-]+(?= )")
-_METHOD_SO_FAR = re.compile(r"[A-Z_-]*(?: .*)?", re.DOTALL)
+_METHOD_SO_FAR = re.compile(r"(?:[A-Z_-]+(?: .*)?)?", re.DOTALL)
 _TARGET = re.compile(
     r" +(?:(?P<path>/[^\x00-\x20\x7f]*)"
     r"|[A-Za-z][A-Za-z0-9+.-]*://(?P<host>\[[A-Za-z0-9:._~!$&'()*+,;=-]*\]|[A-Za-z0-9.-]*)(?::[0-9]*)?"
     r"(?P<rest>[/?][^\x00-\x20\x7f]*)?(?(rest)|(?= )))"
 )
-_VERSION = re.compile(r" +HTTP/0*1\.([0-9]{1,3}) *| *")
+_VERSION = re.compile(r" +HTTP/1\.([0-9]{1,3}) *| *")
 _FUTURE = re.compile(r" +HTTP/(?:[2-9]|1[0-9])")
 
 
@@ -52,7 +52,7 @@ def parse_request_line(line: str) -> RequestLine | Refusal:
         return _BAD
     minor = version[1]
     if minor is None and method[0] != "GET":
-        return Refusal(400, "client sent invalid method in HTTP/0.9 request")
+        return Refusal(400, "client sent invalid method in HTTP/0.9 request", simple=True)
     number = "0.9" if minor is None else "1.1" if int(minor) else "1.0"
     host = target["host"]
     if host is None:
