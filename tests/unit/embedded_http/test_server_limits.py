@@ -69,6 +69,9 @@ def test_headers_keep_their_place_and_tell_the_truth(serve: Serve) -> None:
     serve(app, body)
 
 
+@pytest.mark.parametrize(
+    "headers", [[("X", "a\r\nInjected: 1")], [("X\n", "a")], [("X", "가")]], ids=["value", "name", "beyond latin-1"]
+)
 def test_broken_headers_become_500_and_inject_nothing(serve: Serve, headers: list[tuple[str, str]]) -> None:
     async def body(bed: Bed) -> None:
         answer = await bed.say(GET)
