@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
+from collections import deque
 from collections.abc import Callable
 
 from labctl.embedded.images.streams import CHUNK, Sink, Source
 
-INTERRUPT, END_OF_FILE, KILL_LINE = 0x03, 0x04, 0x15
+INTERRUPT, END_OF_FILE, CARRIAGE_RETURN, KILL_LINE = 0x03, 0x04, 0x0D, 0x15
 BACKSPACES = (0x08, 0x7F)
 
 
@@ -28,6 +30,8 @@ class TerminalOutput:
 class TerminalInput:
     """What a client types on its way to a process: a line at a time, echoed.
 
+    `pump` takes the keystrokes as they come, whether a process reads or not, so that Ctrl-C always works.
+
     Args:
         client: The client's keystrokes.
         echo: Where they are shown.
@@ -39,21 +43,31 @@ class TerminalInput:
         self._echo = echo
         self._interrupt = interrupt
         self._line = bytearray()
-        self._ready = b""
-        self._ended = False
+        self._ready: deque[bytes] = deque()
+        self._hung_up = False
+        self._changed = asyncio.Event()
 
-    async def read(self, size: int = CHUNK) -> bytes:
-        """The next line, once it is complete; empty after Ctrl-D or when the client is gone."""
-        while not self._ready and not self._ended:
-            typed = await self._client.read()
-            if not typed:
-                self._ended = True
-                self._ready = bytes(self._line)
-                self._line.clear()
+    async def pump(self) -> None:
+        """Take keystrokes until the client is gone."""
+        while typed := await self._client.read():
             for byte in typed:
                 await self._key(byte)
-        piece, self._ready = self._ready[:size], self._ready[size:]
-        return piece
+            self._changed.set()
+        self._complete()
+        self._hung_up = True
+        self._changed.set()
+
+    async def read(self, size: int = CHUNK) -> bytes:
+        """The next line, once it is complete; empty after Ctrl-D (once) or when the client is gone."""
+        while not self._ready:
+            if self._hung_up:
+                return b""
+            self._changed.clear()
+            await self._changed.wait()
+        line = self._ready.popleft()
+        if len(line) > size:
+            self._ready.appendleft(line[size:])
+        return line[:size]
 
     async def _key(self, byte: int) -> None:
         if byte == INTERRUPT:
@@ -61,9 +75,10 @@ class TerminalInput:
             await self._echo.write(b"^C\r\n")
             self._interrupt(signal.SIGINT)
         elif byte == END_OF_FILE:
-            self._ended = not self._line
-            self._ready += bytes(self._line)
-            self._line.clear()
+            if self._line:
+                self._complete()
+            else:
+                self._ready.append(b"")
         elif byte in BACKSPACES:
             if self._line:
                 del self._line[-1]
@@ -72,14 +87,18 @@ class TerminalInput:
             await self._echo.write(b"\b \b" * len(self._line))
             self._line.clear()
         else:
-            await self._type(b"\n" if byte == 0x0D else bytes([byte]))
+            await self._type(b"\n" if byte == CARRIAGE_RETURN else bytes([byte]))
 
     async def _type(self, char: bytes) -> None:
         self._line += char
         if char == b"\n":
             await self._echo.write(b"\r\n")
-            self._ready += bytes(self._line)
-            self._line.clear()
+            self._complete()
         else:
             shown = char if char >= b" " or char == b"\t" else b"^" + bytes([char[0] + 0x40])
             await self._echo.write(shown)
+
+    def _complete(self) -> None:
+        if self._line:
+            self._ready.append(bytes(self._line))
+            self._line.clear()

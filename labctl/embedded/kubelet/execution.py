@@ -84,7 +84,11 @@ async def execute(record: ContainerRecord, command: Sequence[str], streams: Stre
     session: list[Process] = []
     typed = TerminalInput(stdin, stdout, lambda number: interrupt(session[0], number))
     session.append(new_process(record, command, typed, output, output, tty=True))
-    return await _until_end(session[0])
+    pumping = asyncio.get_running_loop().create_task(typed.pump())
+    try:
+        return await _until_end(session[0])
+    finally:
+        pumping.cancel()
 
 
 async def _until_end(process: Process) -> int:
@@ -161,15 +165,21 @@ async def _feed(record: ContainerRecord, container: ProcessContainer, streams: S
     assert source is not None
     assert record.stdin is not None
     if streams.tty and streams.stdout is not None:
-        source = TerminalInput(source, streams.stdout, lambda number: interrupt(container.process, number))
-    while piece := await source.read(CHUNK):
-        with suppress(BrokenPipeError):
-            await record.stdin.write(piece)
+        typed = TerminalInput(source, streams.stdout, lambda number: interrupt(container.process, number))
+        await asyncio.gather(typed.pump(), _copy(typed, record.stdin))
+    else:
+        await _copy(source, record.stdin)
     if record.spec.get("stdinOnce"):
         record.stdin.close()
         return await asyncio.shield(container.exited)
     await asyncio.sleep(SETTLE)
     return 0
+
+
+async def _copy(source: Source, target: Sink) -> None:
+    with suppress(BrokenPipeError):
+        while piece := await source.read(CHUNK):
+            await target.write(piece)
 
 
 def port_forward(network: PodNetwork, ip: str, port: int) -> Duplex:

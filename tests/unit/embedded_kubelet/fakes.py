@@ -119,8 +119,8 @@ class FakeNetwork:
     next: int = 2
 
     def add_pod(self, uid: str, node: str, *, host_network: bool = False, wanted: str = "") -> str:
-        self.pods[uid] = f"127.16.1.{self.next}"
-        self.next += 1
+        self.pods[uid] = wanted or f"127.16.1.{self.next}"
+        self.next += not wanted
         return self.pods[uid]
 
     def listen(self, uid: str, port: int, server: PodPort) -> None:

@@ -1,45 +1,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 
 from labctl.embedded.http.messages import Flow, Request, Response
-from labctl.embedded.images.standard import standard_catalogue
-from labctl.embedded.kubelet.kubelet import Kubelet
-from labctl.embedded.kubelet.nodes import NodeSpec
-from labctl.embedded.kubelet.settings import Settings
-from tests.unit.embedded_kubelet.fakes import Clock, FakeClientset, FakeNetwork, eventually, http_port, pod
-
-NODE = NodeSpec("k3s-w1", "127.0.10.101", "127.16.1.0/24")
-
-
-class Cluster:
-    def __init__(self) -> None:
-        self.api = FakeClientset()
-        self.network = FakeNetwork()
-        settings = Settings(backoff_scale=0.001, now=Clock(), jitter=lambda: 0.0)
-        self.kubelet = Kubelet(self.api, self.network, standard_catalogue(http_port), [NODE], settings)
-
-    def phase(self, name: str) -> str:
-        stored = self.api.get("pods", "default", name)
-        return stored["status"]["phase"] if stored else "gone"
-
-    def ready(self, name: str) -> bool:
-        stored = self.api.get("pods", "default", name)
-        conditions = stored["status"].get("conditions", []) if stored else []
-        return any(item["type"] == "Ready" and item["status"] == "True" for item in conditions)
-
-
-def run(body: Callable[[Cluster], Awaitable[None]]) -> None:
-    async def main() -> None:
-        cluster = Cluster()
-        cluster.kubelet.start()
-        try:
-            await body(cluster)
-        finally:
-            await cluster.kubelet.stop()
-
-    asyncio.run(main())
+from tests.unit.embedded_kubelet.cluster import Cluster, run
+from tests.unit.embedded_kubelet.fakes import eventually, pod
 
 
 def test_a_bound_pod_becomes_ready_with_the_recorded_status() -> None:
@@ -180,13 +145,12 @@ def test_a_restarted_daemon_runs_the_same_pods_again() -> None:
         before = cluster.api.objects["pods", "default", "web"]
         await cluster.kubelet.stop()
         assert not cluster.network.ports
-        again = Kubelet(
-            cluster.api, cluster.network, standard_catalogue(http_port), [NODE], Settings(backoff_scale=0.001)
-        )
+        again = cluster.new_kubelet()
         again.start()
         await eventually(lambda: _restarts(cluster) == 1)
         after = cluster.api.objects["pods", "default", "web"]
         assert after["metadata"]["uid"] == before["metadata"]["uid"]
+        assert after["status"]["podIP"] == before["status"]["podIP"]
         ended = after["status"]["containerStatuses"][0]["lastState"]["terminated"]
         assert (ended["exitCode"], ended["reason"]) == (255, "Unknown")
         await again.stop()

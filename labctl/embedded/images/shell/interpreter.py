@@ -15,7 +15,7 @@ from labctl.embedded.images.shell.arithmetic import ArithmeticError_
 from labctl.embedded.images.shell.expansion import MAX_VALUE, Expander, ExpansionError, OutOfMemory, Surroundings
 from labctl.embedded.images.shell.parser import parse
 from labctl.embedded.images.shell.redirects import RedirectError, opened
-from labctl.embedded.images.shell.state import BreakLoop, ContinueLoop, ReturnFunction, State, Streams
+from labctl.embedded.images.shell.state import BreakLoop, ContinueLoop, Interrupted, ReturnFunction, State, Streams
 from labctl.embedded.images.streams import Buffer, Pipe, Shared
 
 Builtin = Callable[["Interpreter", Sequence[str], Streams], Awaitable[int]]
@@ -47,6 +47,8 @@ class Interpreter:
             else:
                 await self._and_or(item, io)
             await self._run_traps(io)
+            if self.state.interrupted:
+                raise Interrupted
         return self.state.status
 
     async def _and_or(self, item: tree.AndOr, io: Streams) -> None:

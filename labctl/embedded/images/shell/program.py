@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import posixpath
+import signal
 from collections.abc import Sequence
+from contextlib import suppress
 
 from labctl.embedded.images.process import Exit, Process
 from labctl.embedded.images.shell.builtins import BUILTINS
 from labctl.embedded.images.shell.interpreter import BRACES, NOT_FOUND, Interpreter
 from labctl.embedded.images.shell.parser import parse
-from labctl.embedded.images.shell.state import ReturnFunction, State, Streams
+from labctl.embedded.images.shell.state import Interrupted, ReturnFunction, State, Streams
 from labctl.embedded.images.shell.syntax import ShellSyntaxError
 from labctl.embedded.images.streams import LineReader
 
@@ -94,8 +96,11 @@ async def _interactive(shell: Interpreter, io: Streams) -> int:
     reader = LineReader(io.stdin)
     io.stdin = reader
     tty = shell.state.process.tty
+    if tty:
+        shell.state.process.handlers[signal.SIGINT] = shell.state.interrupt
     text = ""
     while True:
+        shell.state.interrupted = False
         if tty:
             await io.stderr.write(_prompt(shell, more=bool(text)).encode())
         line = await reader.line()
@@ -111,7 +116,8 @@ async def _interactive(shell: Interpreter, io: Streams) -> int:
             body = None
         text = ""
         if body is not None:
-            await shell.sequence(body, io)
+            with suppress(Interrupted):
+                await shell.sequence(body, io)
         if line is None:
             return shell.state.status
 

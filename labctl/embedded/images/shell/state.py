@@ -34,6 +34,10 @@ class ReturnFunction(Unwind):
         self.code = code
 
 
+class Interrupted(Unwind):
+    """Ctrl-C at an interactive shell: back to the prompt."""
+
+
 @dataclass(slots=True)
 class Streams:
     """Where a command reads and writes."""
@@ -59,6 +63,7 @@ class State:
         background: Pids of background commands; the last one is `$!`.
         options: Single-letter options that are on.
         pending: Signals that came and wait for their trap.
+        interrupted: Whether Ctrl-C was pressed at an interactive shell.
     """
 
     process: Process
@@ -72,6 +77,11 @@ class State:
     background: list[int] = field(default_factory=list)
     options: set[str] = field(default_factory=set)
     pending: list[int] = field(default_factory=list)
+    interrupted: bool = False
+
+    def interrupt(self) -> None:
+        """Ctrl-C: leave what runs and go back to the prompt."""
+        self.interrupted = True
 
     def copy(self) -> State:
         """For a subshell: its own working directory; traps stay behind."""
