@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import copy
 import hashlib
-import ipaddress
 import json
 import os
 import platform
@@ -17,7 +16,6 @@ from pathlib import Path
 
 from labctl.embedded.clientset import Clientset, Obj
 from labctl.embedded.kubelet.settings import Settings, rfc3339_micro
-from labctl.model.inventory import Inventory, Role
 
 KUBELET_VERSION = "v1.34.4+k3s1"
 RUNTIME_VERSION = "containerd://2.1.5-k3s1"
@@ -52,31 +50,6 @@ class NodeSpec:
     labels: Mapping[str, str] = field(default_factory=dict)
     taints: tuple[str, ...] = ()
     args: tuple[str, ...] = ()
-
-
-def node_specs(inventory: Inventory) -> tuple[NodeSpec, ...]:
-    """The nodes of an inventory, each with its /24 of the cluster's range in the order they are listed."""
-    ranges = ipaddress.ip_network(inventory.network.cluster_cidr).subnets(new_prefix=24)
-    server = inventory.servers[0].address
-    specs = []
-    for node, cidr in zip(inventory.nodes, ranges, strict=False):
-        is_server = node.role is Role.SERVER
-        network = inventory.network
-        ranges_given = ("--cluster-cidr", network.cluster_cidr, "--service-cidr", network.service_cidr)
-        joined = ("--server", f"https://{server}:{network.api_port}", "--token", "********")
-        args = ("server", *ranges_given) if is_server else ("agent", *joined)
-        specs.append(
-            NodeSpec(
-                node.name,
-                node.address,
-                str(cidr),
-                is_server,
-                node.labels,
-                node.taints,
-                (*args, "--node-ip", node.address),
-            )
-        )
-    return tuple(specs)
 
 
 def register(clientset: Clientset, spec: NodeSpec, images: Sequence[Obj], settings: Settings, boot_id: str) -> Obj:

@@ -77,7 +77,7 @@ BUSYBOX: Mapping[str, Program] = {
     "ash": sh,
     "ip": network.ip,
     "nc": network.nc,
-    "nslookup": network.nslookup,
+    "nslookup": network.busybox_nslookup,
     "ping": network.unavailable,
     "traceroute": network.unavailable,
     "wget": wget.wget,
@@ -135,8 +135,7 @@ def busybox_layer(own: Mapping[str, Node] | None = None) -> Mapping[str, Node]:
 def alpine_layer(programs: Mapping[str, Program], own: Mapping[str, Node] | None = None) -> Mapping[str, Node]:
     """An Alpine image with more programs."""
     release = {"/etc/os-release": File(_RELEASES["alpine"].encode()), "/etc/alpine-release": File(b"3.20.3\n")}
-    added = {name: program for name, program in programs.items() if name not in BUSYBOX}
-    tools = {**_programs(BUSYBOX, "/bin"), **_programs(added, "/usr/bin")}
+    tools = {**_programs(BUSYBOX, "/bin"), **_programs(programs, "/usr/bin")}
     return layer({**_BASE, **_FULL, **release, **tools, **(own or {})})
 
 

@@ -18,13 +18,21 @@ from labctl.embedded.images.programs.resolving import (
     resolv_conf,
     search,
 )
-from labctl.embedded.images.programs.support import is_busybox
 
 NO_SERVERS = ";; connection timed out; no servers could be reached\n"
 
 
 async def nslookup(process: Process) -> int:
-    """`nslookup [-type=type] name [server]`."""
+    """`nslookup [-type=type] name [server]`, as BIND's tools print it."""
+    return await _nslookup(process, "#53")
+
+
+async def busybox_nslookup(process: Process) -> int:
+    """`nslookup [-type=type] name [server]`, as busybox prints it."""
+    return await _nslookup(process, ":53")
+
+
+async def _nslookup(process: Process, port: str) -> int:
     kind, names = "A", []
     for argument in process.argv[1:]:
         if argument.startswith(("-type=", "-query=", "-q=")):
@@ -35,7 +43,6 @@ async def nslookup(process: Process) -> int:
         raise Exit(1, "nslookup: usage: nslookup [-type=QUERY_TYPE] HOST [DNS_SERVER]\n")
     servers = resolv_conf(process).servers
     server = servers[0] if servers else "127.0.0.1"
-    port = ":53" if is_busybox(process) else "#53"
     name = names[0]
     if name.replace(".", "").isdigit() and name.count(".") == 3:
         name, kind = dns.reverse_name(name) + ".", "PTR"
@@ -101,7 +108,7 @@ def _dig_arguments(arguments: list[str]) -> tuple[str, str, list[str]]:
 def _dig_text(process: Process, name: str, kind: str, answer: dns.Answer) -> str:
     server = (resolv_conf(process).servers or ("",))[0]
     flags = "qr" + (" aa" if answer.authoritative else "") + " rd" + (" ra" if answer.recursion else "")
-    rows = "".join(f"{row.name + '.':<24}{row.ttl}\tIN\t{row.type}\t{row.data}\n" for row in answer.records)
+    rows = "".join(f"{row.name + '.':<23} {row.ttl}\tIN\t{row.type}\t{row.data}\n" for row in answer.records)
     answers = f";; ANSWER SECTION:\n{rows}\n" if rows else ""
     return (
         f"\n; <<>> DiG 9.18.33 <<>> {' '.join(process.argv[1:])}\n;; global options: +cmd\n;; Got answer:\n"
