@@ -62,9 +62,9 @@ def two_sided(hits: int, trials: int, share: float) -> float:
     if share in (0.0, 1.0):
         return 1.0 if hits == round(trials * share) else 0.0
     mode = min(trials, math.floor((trials + 1) * share))
-    if hits == mode:
-        return 1.0
     limit = log_pmf(hits, trials, share) + math.log(_TIE)
+    if log_pmf(mode, trials, share) <= limit:
+        return 1.0
     upper = hits > mode
     near = tail(hits, trials, share, upper=upper)
     other = _opposite(mode, trials, share, limit, upper=upper)

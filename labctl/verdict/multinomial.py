@@ -25,6 +25,8 @@ ROUNDS = 9_999
 """Simulated runs of a Monte Carlo test: with 9,999 a p-value of 0.001 is 9 of them or fewer."""
 SURE = 50
 """A Monte Carlo test stops early once so many simulated runs were at least as unusual (Besag & Clifford 1991)."""
+CLEAR = 1e-6
+"""Where an upper bound of the p-value is below this, nothing is simulated."""
 SEED = 20_240_909
 _TIE = 1e-7
 
@@ -48,7 +50,9 @@ def goodness_of_fit(counts: Sequence[int], shares: Sequence[float]) -> Fit:
     - Pearson's chi-square test, when the expected counts are large enough for it (`chi_square_fits`);
     - Monte Carlo: 9,999 simulated runs with a fixed seed, ordered by Pearson's statistic; p = (b + 1) / (m + 1)
       (Davison & Hinkley, *Bootstrap Methods and their Application*, 1997, section 4.2), stopped early when it is
-      clear that p is large (Besag & Clifford, Biometrika 78, 1991).
+      clear that p is large (Besag & Clifford, Biometrika 78, 1991). Such a p is never below 1e-4; where the number of
+      tables times the probability of the observed one, which p of the exact test cannot exceed, is below 1e-6, that
+      is the answer.
 
     Args:
         counts: Observed, one per key.
@@ -67,6 +71,9 @@ def goodness_of_fit(counts: Sequence[int], shares: Sequence[float]) -> Fit:
     statistic = pearson(counts, shares)
     if chi_square_fits(total, shares):
         return Fit(chi_square_tail(statistic, len(counts) - 1), "chi-square")
+    bound = _exact_at_most(counts, shares)
+    if bound < CLEAR:
+        return Fit(bound, "multinomial bound")
     return Fit(_monte_carlo(statistic, total, shares), "Monte Carlo multinomial")
 
 
@@ -82,14 +89,25 @@ def pearson(counts: Sequence[int], shares: Sequence[float]) -> float:
     return sum((count - total * share) ** 2 / (total * share) for count, share in zip(counts, shares, strict=True))
 
 
+def _exact_at_most(counts: Sequence[int], shares: Sequence[float]) -> float:
+    """An upper bound of the exact test's p-value: each of the tables it sums is at most as probable as this one."""
+    total, keys = sum(counts), len(counts)
+    tables = math.lgamma(total + keys) - math.lgamma(total + 1) - math.lgamma(keys)
+    return math.exp(min(0.0, tables + _log_pmf(counts, shares)))
+
+
+def _log_pmf(counts: Sequence[int], shares: Sequence[float]) -> float:
+    terms = (count * math.log(share) - math.lgamma(count + 1) for count, share in zip(counts, shares, strict=True))
+    return math.lgamma(sum(counts) + 1) + sum(terms)
+
+
 def _exact(counts: Sequence[int], shares: Sequence[float]) -> float:
     total = sum(counts)
     logs = [math.log(share) for share in shares]
-    ways = math.lgamma(total + 1)
-    observed = ways + sum(count * log - math.lgamma(count + 1) for count, log in zip(counts, logs, strict=True))
     factorials = [math.lgamma(count + 1) for count in range(total + 1)]
-    limit = observed + _TIE
-    return min(1.0, math.fsum(math.exp(each) for each in _tables(total, logs, factorials, ways) if each <= limit))
+    limit = _log_pmf(counts, shares) + _TIE
+    tables = _tables(total, logs, factorials, factorials[total])
+    return min(1.0, math.fsum(math.exp(each) for each in tables if each <= limit))
 
 
 def _tables(left: int, logs: Sequence[float], factorials: Sequence[float], so_far: float) -> Iterator[float]:

@@ -8,12 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from labctl.verdict import binomial
-from labctl.verdict.multinomial import ROUNDS, SEED, SURE, pearson
+from labctl.verdict.multinomial import CLEAR, ROUNDS, SEED, SURE, pearson
 from labctl.verdict.special import chi_square_quantile, chi_square_tail
 
 WORKERS_MOST = 64
 """Workers that are thought possible when nobody says how many there are: nginx starts one per CPU."""
 _TIE = 1e-7
+_NORMAL_WORKERS = 16
+"""From so many workers on a clear refusal needs no simulation."""
 _EVEN_PODS, _EVEN_DISTANCE = 8, 30.0
 """Up to so many pods, and so far from even (sum of squared differences), evenness is computed exactly."""
 
@@ -24,7 +26,8 @@ class RoundRobin:
 
     Attributes:
         workers: The number of workers that was assumed (given, or WORKERS_MOST).
-        fewest: The fewest workers whose bound allows the counts.
+        fewest: The fewest workers that explain the counts: their bound allows them, and at the confidence asked for
+            they are no surprise (approximate); at most WORKERS_MOST + 1, which says that not even so many do.
         p_value: Probability that so many workers spread at least this unevenly; 0 beyond the bound.
         chance_even: Probability that a random spread comes out at least this even: small means that the counts
             prove that it is no chance.
@@ -69,13 +72,13 @@ def compare(counts: Sequence[int], workers: int, confidence: float) -> RoundRobi
     """
     assumed = workers or WORKERS_MOST
     total, pods = sum(counts), len(counts)
-    fewest = fewest_workers(counts)
+    bound = fewest_workers(counts)
     statistic = pearson(counts, [1 / pods] * pods)
     residues = _residues(total, assumed, pods)
     return RoundRobin(
         workers=assumed,
-        fewest=fewest,
-        p_value=0.0 if fewest > assumed else _p_value(statistic, total, residues, assumed),
+        fewest=_fewest_plausible(bound, statistic, total, pods, 1 - confidence),
+        p_value=0.0 if bound > assumed else _p_value(statistic, total, residues, assumed),
         chance_even=chance_even(counts),
         detects=_detects(total, residues, assumed, confidence),
     )
@@ -133,7 +136,23 @@ def _residues(total: int, workers: int, pods: int) -> list[float]:
     return weights
 
 
+def _fewest_plausible(bound: int, statistic: float, total: int, pods: int, alpha: float) -> int:
+    """The fewest workers, `bound` or more, under which the statistic is no surprise: more workers, more spread."""
+    low, high = min(bound, WORKERS_MOST + 1), WORKERS_MOST + 1
+    while low < high:
+        middle = (low + high) // 2
+        if _normal_p_value(statistic, total, _residues(total, middle, pods), middle) >= alpha:
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
 def _p_value(statistic: float, total: int, residues: Sequence[float], workers: int) -> float:
+    if workers >= _NORMAL_WORKERS:
+        clearly = _normal_p_value(statistic, total, residues, workers)
+        if clearly < CLEAR:
+            return clearly
     draw = random.Random(SEED)  # noqa: S311 - statistics, not secrets
     pods = len(residues)
     kinds = [
@@ -152,6 +171,22 @@ def _p_value(statistic: float, total: int, residues: Sequence[float], workers: i
             if as_uneven == SURE:
                 return SURE / round_number
     return (as_uneven + 1) / (ROUNDS + 1)
+
+
+def _normal_p_value(statistic: float, total: int, residues: Sequence[float], workers: int) -> float:
+    """The p-value as if the workers' sum were normal, as uneven in every direction as in its most uneven one.
+
+    A worker's surplus is a run of r pods from a random one on, so the covariance is circulant; its eigenvalues are the
+    mean squares of the run's Fourier coefficients. Sums of bounded terms have lighter tails than the normal.
+    """
+    pods = len(residues)
+
+    def variance(wave: int) -> float:
+        runs = (weight * math.sin(math.pi * wave * extra / pods) ** 2 for extra, weight in enumerate(residues))
+        return workers * sum(runs) / (pods * math.sin(math.pi * wave / pods) ** 2)
+
+    widest = max(variance(wave) for wave in range(1, pods))
+    return chi_square_tail(statistic * total / pods / widest, pods - 1) if widest > _TIE else 1.0
 
 
 def _detects(total: int, residues: Sequence[float], workers: int, confidence: float) -> float:

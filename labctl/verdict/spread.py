@@ -133,21 +133,29 @@ def _round_robin(counts: Mapping[str, int], workers: int, confidence: float) -> 
     found = roundrobin.compare(list(counts.values()), workers, confidence)
     passed = found.p_value >= 1 - confidence
     apart = max(counts.values()) - min(counts.values())
+    limit = _workers(found.workers)
     reason = f"{slashed(counts)}: at most {apart} apart, "
-    limit = f"{found.workers} worker{'s' if found.workers > 1 else ''}"
-    if found.fewest > found.workers:
+    if found.p_value == 0:
         reason += f"but round robin by {limit} allows at most {found.workers}"
     elif not passed:
         reason += f"which round robin by {limit} brings only {runs(found.p_value)} ({p_text(found.p_value)})"
+    elif workers:
+        reason += f"as round robin by {limit} brings"
     else:
-        reason += f"as round robin by {found.fewest} worker{'s' if found.fewest > 1 else ''} brings"
+        reason += f"as round robin by {_workers(found.fewest)} or more brings (number unknown)"
     reason += f": {tail_words(passed, confidence)}{_missing(counts)}"
     if passed:
         reason += _power_words(found, 1 - confidence)
     return Verdict(passed, "round-robin", reason, found.p_value, confidence)
 
 
+def _workers(count: int) -> str:
+    return f"{count} worker" if count == 1 else f"{count} workers"
+
+
 def _power_words(found: roundrobin.RoundRobin, alpha: float) -> str:
+    """How much a passed check proves: whether a random spread would have passed as well."""
     if found.chance_even < alpha:
-        return f"; a random spread is this even only {runs(found.chance_even)}, so this is no chance"
-    return f"; a random spread is this even {runs(found.chance_even)}: more requests would tell them apart better"
+        return f"; a random spread is this even only {runs(found.chance_even)}, so it is no chance"
+    even = f"; a random spread is this even {runs(found.chance_even)}"
+    return f"{even}, and this many requests expose one {runs(found.detects)}: more would tell more"
