@@ -93,8 +93,8 @@ nodes:
 - {{name: k3s-w2, role: agent, address: 127.0.{number}.102}}
 - {{name: k3s-w3, role: agent, address: 127.0.{number}.103}}
 network:
-  clusterCIDR: 127.{number}.0.0/16
-  serviceCIDR: 127.{number + 1}.0.0/24
+  clusterCidr: 127.{number}.0.0/16
+  serviceCidr: 127.{number + 1}.0.0/24
 """
 
 
