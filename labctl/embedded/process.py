@@ -49,7 +49,7 @@ def running_pid(state: StateDirectory) -> int:
     except FileNotFoundError:
         return 0
     except OSError as error:
-        raise ClusterError(f"cannot read {state.lock}: {error.strerror}") from error
+        raise _unusable(state, error) from error
     return 0
 
 
@@ -77,7 +77,7 @@ def _check_settings(settings: EmbeddedSettings, state: StateDirectory, *, runnin
     except FileNotFoundError:
         return
     except OSError as error:
-        raise UsageError(f"cannot read {state.settings}: {error.strerror}") from error
+        raise _unusable(state, error) from error
     if existing.strip() != settings.to_json():
         how = "runs" if running else "exists"
         raise UsageError(
@@ -101,10 +101,14 @@ def _write_settings(settings: EmbeddedSettings, state: StateDirectory) -> None:
         partial.replace(state.settings)
         state.log.touch(mode=0o600)
     except OSError as error:
-        raise UsageError(
-            f"cannot write the state directory {state.path}: {error.strerror}",
-            hint="set LABCTL_STATE_DIR to a directory that you can write",
-        ) from error
+        raise _unusable(state, error) from error
+
+
+def _unusable(state: StateDirectory, error: OSError) -> UsageError:
+    return UsageError(
+        f"cannot use the state directory {state.path}: {error.strerror}",
+        hint="set LABCTL_STATE_DIR to a directory that you can write",
+    )
 
 
 def _spawn(state: StateDirectory, timeout: float) -> int:

@@ -62,7 +62,7 @@ def test_a_port_in_use_names_its_holder(fresh: Shell) -> None:
         done = fresh.labctl("up")
     assert done.code == 4
     assert "127.0.76.10:6443" in done.err
-    assert f"pid {os.getpid()}" in done.err
+    assert f"process {os.getpid()}" in done.err
 
 
 def test_a_state_directory_that_cannot_be_written(fresh: Shell) -> None:
