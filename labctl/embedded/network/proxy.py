@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import time
 from collections.abc import Callable
 
-from labctl.embedded.clientset import Change, ChangeType, Clientset, Obj
+from labctl.embedded.clientset import Clientset
 from labctl.embedded.http.messages import Flow
 from labctl.embedded.network.listener import reset
-from labctl.embedded.network.plan import key, owner, plan_service
+from labctl.embedded.network.plan import plan_service
 from labctl.embedded.network.pods import LoopbackNetwork
 from labctl.embedded.network.relay import relay
 from labctl.embedded.network.routing import Fate, Route, Router
+from labctl.embedded.network.settings import socket_address
 from labctl.embedded.network.sockets import Place
-
-SERVICES = "services"
-SLICES = "endpointslices.discovery.k8s.io"
+from labctl.embedded.network.table import ServiceTable
 
 
 class KubeProxy:
@@ -35,8 +36,7 @@ class KubeProxy:
         self._network = network
         self._settings = network.settings
         self.router = Router(network.settings, clock)
-        self._services: dict[str, Obj] = {}
-        self._slices: dict[str, dict[str, Obj]] = {}
+        self._table = ServiceTable()
         self._places: dict[str, tuple[Place, ...]] = {}
         self._states: dict[Place, Fate] = {}
         self._addresses: dict[str, set[str]] = {}
@@ -48,11 +48,7 @@ class KubeProxy:
 
     def start(self) -> None:
         """Serve the Services that there are, and follow every change."""
-        self._unsubscribe = self._clientset.subscribe(self._observe)
-        for service in self._clientset.list(SERVICES):
-            self._observe_service(service, gone=False)
-        for entry in self._clientset.list(SLICES):
-            self._observe_slice(entry, gone=False)
+        self._unsubscribe = self._table.follow(self._clientset, self._mark)
         self.sync()
 
     def stop(self) -> None:
@@ -60,35 +56,11 @@ class KubeProxy:
         if self._unsubscribe is not None:
             self._unsubscribe()
             self._unsubscribe = None
-        self._services.clear()
-        self._slices.clear()
+        self._table = ServiceTable()
         self._dirty.update(self._places)
         self.sync()
 
     # -- what is observed --------------------------------------------------------------------------------------------
-
-    def _observe(self, change: Change) -> None:
-        """Take note of a change; sockets follow at the end of this turn of the loop."""
-        if change.resource == SERVICES:
-            self._observe_service(change.object, gone=change.type is ChangeType.DELETED)
-        elif change.resource == SLICES:
-            self._observe_slice(change.object, gone=change.type is ChangeType.DELETED)
-
-    def _observe_service(self, service: Obj, *, gone: bool) -> None:
-        name = key(service)
-        if gone:
-            self._services.pop(name, None)
-        else:
-            self._services[name] = service
-        self._mark(name)
-
-    def _observe_slice(self, entry: Obj, *, gone: bool) -> None:
-        slices = self._slices.setdefault(owner(entry), {})
-        if gone:
-            slices.pop(entry["metadata"]["name"], None)
-        else:
-            slices[entry["metadata"]["name"]] = entry
-        self._mark(owner(entry))
 
     def _pod_changed(self, address: str) -> None:
         """A pod began or ceased to listen: while none behind an address listens, it refuses."""
@@ -96,6 +68,7 @@ class KubeProxy:
             self._mark(name)
 
     def _mark(self, name: str) -> None:
+        """Sockets follow at the end of this turn of the loop."""
         self._dirty.add(name)
         if self._scheduled is None:
             self._scheduled = asyncio.get_running_loop().call_soon(self.sync)
@@ -112,9 +85,8 @@ class KubeProxy:
             self._sync_service(name)
 
     def _sync_service(self, name: str) -> None:
-        service = self._services.get(name)
-        slices = self._slices.get(name, {})
-        servers = plan_service(service, slices.values(), self._settings) if service else []
+        service = self._table.services.get(name)
+        servers = plan_service(service, self._table.slices_of(name), self._settings) if service else []
         before = self._places.pop(name, ())
         places = tuple(self.router.put(server) for server in servers if self.router.may_put(server))
         for place in before:
@@ -125,8 +97,6 @@ class KubeProxy:
             self._set_state(place, self._fate(place))
         if places:
             self._places[name] = places
-        if not slices:
-            self._slices.pop(name, None)
         self._index(name, {endpoint.address for server in servers for endpoint in server.endpoints})
 
     def _index(self, name: str, addresses: set[str]) -> None:
@@ -191,3 +161,31 @@ class KubeProxy:
             reset(transport)
             return None
         return relay(flow)
+
+    def translate(self, place: Place, source: str) -> tuple[Place, str]:
+        """Where a connection from a pod (or a node) goes, without a socket.
+
+        Args:
+            place: The address and port that it asks for.
+            source: Its own address.
+
+        Returns:
+            The endpoint's address and port, and the source address that is seen there.
+
+        Raises:
+            ConnectionRefusedError: The Service has no endpoints.
+            TimeoutError: Its packets are dropped, or lost (a ClusterIP without that port).
+            OSError: EHOSTUNREACH: no pod has that address.
+        """
+        route = self.router.route(place, source)
+        if isinstance(route, Route):
+            return (route.endpoint.address, route.endpoint.port), route.source
+        if route is Fate.REFUSED:
+            raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
+        if route is Fate.DROPPED or self._settings.is_service_address(place[0]):
+            raise TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
+        if self._network.is_pod(place[0]):
+            return place, self._network.source_seen(source, place)
+        if self._settings.is_pod_address(place[0]):
+            raise OSError(errno.EHOSTUNREACH, os.strerror(errno.EHOSTUNREACH))
+        return socket_address(self._settings, *place) or place, source
