@@ -16,7 +16,6 @@ from labctl.embedded.controllers.wanted import WARNING, Note, Plan, Recheck, Rec
 from labctl.embedded.kinds.resources import find_kind
 
 AUTOSCALERS = "horizontalpodautoscalers.autoscaling"
-_PERIOD = 15.0
 _NO_METRICS = "the server could not find the requested resource (get pods.metrics.k8s.io)"
 _TARGETS = frozenset({"deployments.apps", "replicasets.apps", "statefulsets.apps", "replicationcontrollers"})
 
@@ -27,13 +26,13 @@ class HorizontalPodAutoscalerController(BaseController):
     name = "horizontal-pod-autoscaler"
     resources = frozenset({AUTOSCALERS, *_TARGETS})
 
-    def __init__(self, scale: float) -> None:
+    def __init__(self, period: float) -> None:
         """Make a controller.
 
         Args:
-            scale: Factor on the period of 15 s after which an autoscaler is first looked at.
+            period: Seconds after its creation until an autoscaler is first looked at.
         """
-        self._period = _PERIOD * scale
+        self._period = period
 
     def keys(self, change: Change, view: View) -> Iterable[Key]:
         """The autoscaler, or those of a target whose size changed."""

@@ -157,14 +157,23 @@ def _mark_pods(view: View, node: Obj, now: float) -> list[Wanted]:
     return plan
 
 
-class NodeEvents(BaseController):
-    """Says when a node joins the cluster or leaves it."""
+class NodeGreeter(BaseController):
+    """Says that a node has joined the cluster: once as the cloud's node controller, once as the cluster's."""
 
-    name = "node-controller"
     resources = frozenset({NODES})
 
+    def __init__(self, name: str, note: Note) -> None:
+        """Make a controller.
+
+        Args:
+            name: Who says it.
+            note: What it says; `{node}` stands for the node's name.
+        """
+        self.name = name
+        self._note = note
+
     def keys(self, change: Change, view: View) -> Iterable[Key]:
-        """A node that is new and has not been greeted."""
+        """A node that is new, or that this process has not seen before."""
         return (("", meta.name(change.object)),) if change.type is ChangeType.ADDED else ()
 
     def reconcile(self, view: View, key: Key, now: float) -> Plan:
@@ -172,5 +181,12 @@ class NodeEvents(BaseController):
         node = view.get(NODES, *key)
         if node is None:
             return ()
-        text = f"Node {meta.name(node)} event: Registered Node {meta.name(node)} in Controller"
-        return (Record(node, Note("RegisteredNode", text)),)
+        text = self._note.message.replace("{node}", meta.name(node))
+        return (Record(node, Note(self._note.reason, text)),)
+
+
+def greeters() -> tuple[NodeGreeter, NodeGreeter]:
+    """Both, in the order in which they speak."""
+    synced = Note("Synced", "Node synced successfully")
+    registered = Note("RegisteredNode", "Node {node} event: Registered Node {node} in Controller")
+    return NodeGreeter("cloud-node-controller", synced), NodeGreeter("node-controller", registered)

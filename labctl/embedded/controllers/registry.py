@@ -21,7 +21,7 @@ from labctl.embedded.controllers.eventttl import EventTTLController
 from labctl.embedded.controllers.garbage import GarbageCollector
 from labctl.embedded.controllers.jobs import CronJobController, JobController, TTLAfterFinishedController
 from labctl.embedded.controllers.namespaces import NamespaceController
-from labctl.embedded.controllers.nodelifecycle import NodeEvents, NodeLifecycleController
+from labctl.embedded.controllers.nodelifecycle import NodeLifecycleController, greeters
 from labctl.embedded.controllers.podgc import PodGarbageCollector
 from labctl.embedded.controllers.quotas import ResourceQuotaController
 from labctl.embedded.controllers.replicasets import ReplicaSetController, ReplicationControllerController
@@ -32,6 +32,7 @@ from labctl.embedded.controllers.settings import ControllerSettings
 from labctl.embedded.controllers.statefulset import StatefulSetController
 from labctl.embedded.controllers.tainteviction import TaintEvictionController
 from labctl.embedded.controllers.tokens import IssueToken, TokenController
+from labctl.embedded.controllers.volumeprotection import VolumeProtectionController
 from labctl.embedded.controllers.volumes import PersistentVolumeController
 from labctl.embedded.kinds.resources import BUILTIN, storage_key
 
@@ -66,12 +67,13 @@ def all_controllers(
     yield CloudServiceController()
     yield ServiceLB(settings.server)
     yield PersistentVolumeController()
+    yield VolumeProtectionController()
     yield NodeLifecycleController(settings.node_monitor_grace_period * scale, started)
-    yield NodeEvents()
+    yield from greeters()
     yield TaintEvictionController(scale)
     yield PodGarbageCollector(scale)
     yield DisruptionController()
-    yield HorizontalPodAutoscalerController(scale)
+    yield HorizontalPodAutoscalerController(settings.autoscaler_period)
     yield ResourceQuotaController()
     if issue_token is not None:
         yield TokenController(issue_token, settings.root_ca)

@@ -16,6 +16,8 @@ class ControllerSettings:
             delay, retry of a failed Job); 1 is as slow as Kubernetes.
         node_monitor_grace_period: Without a renewed lease for this long, a node is NotReady
             (`--node-monitor-grace-period`).
+        autoscaler_period: How long after its creation a HorizontalPodAutoscaler is first looked at
+            (`--horizontal-pod-autoscaler-sync-period`).
         event_ttl: How long events are kept (`--event-ttl`).
         turn: How long the controllers may work before everything else on the event loop has its turn.
         seed: Seed of the scheduler's choice among equally good nodes; None takes the system's randomness.
@@ -25,6 +27,7 @@ class ControllerSettings:
     root_ca: str = ""
     time_scale: float = 1.0
     node_monitor_grace_period: float = 50.0
+    autoscaler_period: float = 15.0
     event_ttl: float = 3600.0
     turn: float = 0.004
     seed: int | None = None

@@ -10,7 +10,7 @@ from labctl.embedded.clientset import Obj
 from labctl.embedded.controllers import ControllerSettings
 from tests.unit.embedded_controllers.cluster import Cluster, deployment, run
 
-NO_DELAY = ControllerSettings(root_ca="CA", seed=1, time_scale=1e-9, node_monitor_grace_period=1e15)
+NO_DELAY = ControllerSettings(root_ca="CA", seed=1, autoscaler_period=0.0)
 
 
 def _get(cluster: Cluster, resource: str, name: str) -> Obj:
@@ -179,5 +179,27 @@ def test_a_claim_of_a_delayed_class_waits_for_its_pod_and_then_for_a_provisioner
             "ExternalProvisioning: Waiting for a volume to be created either by the external provisioner"
             " 'rancher.io/local-path' or manually by the system administrator."
         )
+
+    run(scenario)
+
+
+def test_a_claim_that_a_pod_uses_is_deleted_when_the_pod_has_gone() -> None:
+    async def scenario(cluster: Cluster) -> None:
+        claim = _claim(storageClassName="manual")
+        claim["metadata"]["finalizers"] = ["kubernetes.io/pvc-protection"]
+        cluster.api.create("persistentvolumes", _volume("v", "1Gi"))
+        cluster.api.create("persistentvolumeclaims", claim)
+        volumes = [{"name": "d", "persistentVolumeClaim": {"claimName": "data"}}]
+        pod = {"metadata": {"name": "p", "namespace": "default"}, "spec": {"volumes": volumes, "containers": []}}
+        await cluster.settle()
+        cluster.api.create("pods", pod)
+        await cluster.settle()
+        assert _get(cluster, "pods", "p")["spec"]["nodeName"]
+        cluster.api.delete("persistentvolumeclaims", "default", "data")
+        await cluster.settle()
+        assert "deletionTimestamp" in _get(cluster, "persistentvolumeclaims", "data")["metadata"]
+        cluster.api.delete("pods", "default", "p")
+        await cluster.settle()
+        assert cluster.api.get("persistentvolumeclaims", "default", "data") is None
 
     run(scenario)

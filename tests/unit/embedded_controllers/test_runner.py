@@ -190,6 +190,6 @@ def test_a_settled_cluster_writes_nothing() -> None:
         await again.wait_settled()
         again.stop()
         written = {change.object.get("reason") for change in cluster.api.log[before:]}
-        assert written <= {"RegisteredNode"}
+        assert written <= {"RegisteredNode", "Synced"}
 
     run(scenario)

@@ -229,10 +229,12 @@ def test_another_schedulers_pod_is_left_alone() -> None:
 
 def test_repeated_refusals_of_an_unchanged_pod_become_a_series() -> None:
     async def scenario(cluster: Cluster) -> None:
-        cluster.api.create("pods", _pod(nodeSelector={"disk": "ssd"}))
+        cluster.api.create("pods", _pod(containers=[{"name": "c", "resources": {"requests": {"cpu": "50"}}}]))
         await cluster.settle()
-        for number in range(3):
-            cluster.api.set_spec("nodes", "", "k3s-s", podCIDR=f"10.0.{number}.0/24")
+        for size in ("4", "6", "8"):
+            node = cluster.api.objects["nodes"]["", "k3s-s"]
+            allocatable = {**node["status"]["allocatable"], "cpu": size}
+            cluster.api.update("nodes", {**node, "status": {"allocatable": allocatable}}, subresource="status")
             await cluster.settle()
         events = cluster.api.list("events")
         failed = [event for event in events if event["reason"] == "FailedScheduling"]
@@ -240,6 +242,24 @@ def test_repeated_refusals_of_an_unchanged_pod_become_a_series() -> None:
         assert {(event["reportingComponent"], event["reportingInstance"], event["action"]) for event in failed} == {
             ("default-scheduler", "default-scheduler-k3s-s", "Scheduling")
         }
+
+    run(scenario)
+
+
+def test_a_change_that_cannot_help_a_pod_does_not_bring_it_up_again() -> None:
+    async def scenario(cluster: Cluster) -> None:
+        cluster.api.create("pods", _pod("picky", nodeSelector={"disk": "ssd"}))
+        cluster.api.create("pods", _pod("other"))
+        await cluster.settle()
+        cluster.api.delete("pods", "default", "other")
+        cluster.api.set_spec("nodes", "", "k3s-s", unschedulable=True)
+        cluster.api.set_spec("nodes", "", "k3s-s", unschedulable=False)
+        await cluster.settle()
+        assert len([event for event in cluster.events("Pod") if event.startswith("FailedScheduling")]) == 1
+        labels = {"kubernetes.io/hostname": "k3s-w1", "disk": "ssd"}
+        cluster.api.patch("nodes", "", "k3s-w1", lambda obj: obj["metadata"].update(labels=labels))
+        await cluster.settle()
+        assert _place(cluster, "picky") == "k3s-w1"
 
     run(scenario)
 

@@ -6,10 +6,11 @@ import random
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from labctl.embedded.clientset import Change, ChangeType, Obj
+from labctl.embedded.clientset import Change, Obj
 from labctl.embedded.controllers import meta, pods, selectors
 from labctl.embedded.controllers.controller import BaseController
 from labctl.embedded.controllers.meta import Key
+from labctl.embedded.controllers.scheduler import hints
 from labctl.embedded.controllers.scheduler.affinity import Affinity
 from labctl.embedded.controllers.scheduler.filters import Filter, Objection, filters, required_affinity_matches
 from labctl.embedded.controllers.scheduler.scores import scores
@@ -21,13 +22,12 @@ from labctl.embedded.controllers.volumes import CLAIMS
 from labctl.embedded.controllers.wanted import WARNING, Note, Plan, Record, Update, Wanted
 
 NODES = "nodes"
-_OWN_NAME = "default-scheduler"
 
 
 class Scheduler(BaseController):
     """Binds pods that name the default scheduler to nodes."""
 
-    name = _OWN_NAME
+    name = hints.OWN_NAME
     resources = frozenset({pods.PODS, NODES, CLAIMS})
 
     def __init__(self, choose: random.Random) -> None:
@@ -40,22 +40,16 @@ class Scheduler(BaseController):
 
     def keys(self, change: Change, view: View) -> Iterable[Key]:
         """A pod without a node; every such pod that a change of a node or of another pod may help."""
-        if change.resource == CLAIMS:
-            helped = "" if _claim_changed(change) else None
-        elif change.resource == NODES:
-            helped = "" if _node_changed(change) else None
-        elif _is_waiting(change.object):
-            return (meta.key(change.object),) if _is_worth_a_try(change) else ()
-        else:
-            helped = _help(change)
-        if helped is None:
-            return ()
-        return tuple(meta.key(pod) for pod in view.on_node("") if _is_waiting(pod) and helped in _obstacle(pod))
+        if change.resource == pods.PODS and hints.is_waiting(change.object):
+            return (meta.key(change.object),) if hints.is_worth_a_try(change) else ()
+        helped = {CLAIMS: hints.helped_by_claim, NODES: hints.helped_by_node, pods.PODS: hints.helped_by_pod}
+        waiting = [pod for pod in view.on_node("") if hints.is_waiting(pod)]
+        return tuple(meta.key(pod) for pod in helped[change.resource](change, waiting))
 
     def reconcile(self, view: View, key: Key, now: float) -> Plan:
         """Bind the pod to the best possible node, or say why there is none."""
         pod = view.get(pods.PODS, *key)
-        if pod is None or not _is_waiting(pod):
+        if pod is None or not hints.is_waiting(pod):
             return ()
         if meta.spec(pod).get("schedulingGates"):
             return _report(pod, "SchedulingGated", "Scheduling is blocked due to non-empty scheduling gates", now)
@@ -80,56 +74,6 @@ class Scheduler(BaseController):
         return self._choose.choice(
             [state.node for state, value in zip(possible, values, strict=True) if value == highest]
         )
-
-
-def _is_waiting(pod: Obj) -> bool:
-    spec = meta.spec(pod)
-    return (
-        not spec.get("nodeName")
-        and spec.get("schedulerName", _OWN_NAME) == _OWN_NAME
-        and not meta.deleting(pod)
-        and not pods.is_finished(pod)
-    )
-
-
-def _is_worth_a_try(change: Change) -> bool:
-    """Whether a waiting pod is new or changed in what counts (and not only in what the scheduler itself wrote)."""
-    before, after = change.previous, change.object
-    return before is None or (meta.spec(before), meta.labels(before)) != (meta.spec(after), meta.labels(after))
-
-
-def _obstacle(pod: Obj) -> str:
-    """What kept a pod from being scheduled last time: the message of its PodScheduled condition."""
-    found: str = (meta.condition_of(pod, "PodScheduled") or {}).get("message", "")
-    return found
-
-
-def _claim_changed(change: Change) -> bool:
-    return change.previous is None or meta.status(change.previous) != meta.status(change.object)
-
-
-def _help(change: Change) -> str | None:
-    """Which obstacles another pod's change may have removed, as a part of their text; empty for all, None for none."""
-    pod, before = change.object, change.previous
-    if not meta.spec(pod).get("nodeName"):
-        return None
-    if change.type is ChangeType.DELETED or (before is not None and pods.is_finished(pod) != pods.is_finished(before)):
-        return ""
-    came = before is None or not meta.spec(before).get("nodeName") or meta.labels(pod) != meta.labels(before)
-    # More pods on nodes can only help who wants to be near them, or has to be spread evenly with them.
-    return "didn't match pod" if came else None
-
-
-def _node_changed(change: Change) -> bool:
-    """Whether a node changed in what the filters look at (and not only in its heartbeat)."""
-    before, after = change.previous, change.object
-    if before is None or change.type is ChangeType.DELETED:
-        return True
-    return (meta.spec(before), meta.labels(before), meta.status(before).get("allocatable")) != (
-        meta.spec(after),
-        meta.labels(after),
-        meta.status(after).get("allocatable"),
-    )
 
 
 def _first_objection(pod: Obj, state: NodeState, tests: Iterable[Filter]) -> Objection | None:
