@@ -19,7 +19,7 @@ class Connection(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Resolve:
-    """curl's `--resolve HOST:PORT:ADDRESS`: where a name is reached, without a hosts file."""
+    """curl's `--resolve HOST:PORT:ADDRESS[,ADDRESS]…`: where a name is reached, without a hosts file."""
 
     host: str
     port: int

@@ -89,6 +89,7 @@ class Check:
         first: The judgement of the first round, when a failed statistical check was repeated.
         title: One line for people.
         partial: True when it was interrupted.
+        notices: What the user should know of how the requests were sent (fewer at once than asked for, for example).
     """
 
     name: str
@@ -108,6 +109,7 @@ class Check:
     first: Check | None = None
     title: str = ""
     partial: bool = False
+    notices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

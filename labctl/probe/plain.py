@@ -29,6 +29,8 @@ USER_AGENT = f"labctl/{__version__}"
 _READ = 64 * 1024
 _TURN_SECONDS = 0.05
 """Longest wait for the network until timeouts and the caller's wish to stop are looked at."""
+_NEXT_ADDRESS_SECONDS = 0.2
+"""How long one of several addresses of a name may leave a connection open-ended (curl's default)."""
 _LIBCURLS = frozenset(
     {"accept-encoding", "connection", "content-length", "expect", "te", "transfer-encoding", "upgrade"}
 )
@@ -158,7 +160,7 @@ class _Loop:
         exchange = _Exchange(connection, index, begun, AnswerReader(self._plan.request.method), target)
         code = connection.connect_ex(address.sockaddr)
         if code not in (0, errno.EINPROGRESS):
-            self._fail(exchange, self._not_connected(exchange, code))
+            self._unreachable(exchange, code)
             return
         fd = connection.fileno()
         self._open[fd] = exchange
@@ -310,9 +312,19 @@ class _Loop:
         if now < self._next_sweep:
             return
         self._next_sweep = now + min(_TURN_SECONDS, self._plan.timeout / 10)
+        if len(self._targets) > 1:
+            self._sweep_connecting(now)
         oldest = now - self._plan.timeout
         for exchange in [each for each in self._open.values() if each.begun <= oldest]:
             self._fail(exchange, probe_error(codes.OPERATION_TIMEDOUT, self._timeout_words(exchange, now)))
+
+    def _sweep_connecting(self, now: float) -> None:
+        """Try the next address where one does not answer at all: what curl's "happy eyeballs" come to (RFC 8305)."""
+        last = len(self._targets) - 1
+        for exchange in [each for each in self._open.values() if each.target < last]:
+            waited = now - exchange.begun
+            if exchange.unsent == self._request and waited > _NEXT_ADDRESS_SECONDS * (exchange.target + 1):
+                self._unreachable(exchange, errno.ETIMEDOUT)
 
     def _timeout_words(self, exchange: _Exchange, now: float) -> str:
         spent = round((now - exchange.begun) * 1000)

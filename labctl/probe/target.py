@@ -26,7 +26,9 @@ def host_and_port(url: str) -> tuple[str, int]:
 
 
 def addresses(plan: ProbePlan) -> tuple[Address, ...]:
-    """Where the plan's URL is reached: its `resolve` entries first, then the system's resolver, once for the run.
+    """Where the plan's URL is reached: its `resolve` entries first, then the system's resolver.
+
+    A name is looked up once for the run, and all requests go to the first of its addresses that answers.
 
     Raises:
         AnswerError: The name does not resolve.
@@ -34,7 +36,11 @@ def addresses(plan: ProbePlan) -> tuple[Address, ...]:
     host, port = host_and_port(plan.request.url)
     override = next((r.address for r in plan.resolve if r.port == port and r.host.lower() in (host, "*")), "")
     try:
-        found = socket.getaddrinfo(override or host, port, type=socket.SOCK_STREAM)
+        found = [
+            each
+            for name in (override or host).split(",")
+            for each in socket.getaddrinfo(name.strip("[]"), port, type=socket.SOCK_STREAM)
+        ]
     except (socket.gaierror, UnicodeError) as error:
         raise AnswerError(codes.COULDNT_RESOLVE_HOST, f"Could not resolve host: {host}") from error
     return tuple(

@@ -77,6 +77,7 @@ def build_check(
         hits=_hits(found, plan.by.kind, _expected(expectation, found, plan.by.kind, known), known),
         verdict=verdict,
         partial=result.partial,
+        notices=result.notices,
     )
 
 

@@ -298,6 +298,28 @@ def test_a_cookie_jar_keeps_the_first_answers_cookie() -> None:
     assert result.answers[0].headers[0] == ("Set-Cookie", "route=1")
 
 
+@both
+def test_of_several_addresses_one_that_answers_serves(send: Send) -> None:
+    with serve(replying(answer(b"x"))) as port:
+        where = (Resolve("several.example", port, "127.0.0.2,127.0.0.3,127.0.0.1"),)
+        request = Request(f"http://several.example:{port}/")
+        result = send_by(send, plan_for(port, request=request, resolve=where, count=20, concurrency=4))
+    assert [sample.status for sample in result.samples] == [200] * 20
+
+
+def test_an_address_that_does_not_answer_at_all_is_left_for_the_next() -> None:
+    with socket.socket() as full, serve(replying(answer(b"x"))) as port:
+        full.bind(("127.0.0.2", port))
+        full.listen(0)
+        with socket.create_connection(("127.0.0.2", port)):
+            where = (Resolve("several.example", port, "127.0.0.2,127.0.0.1"),)
+            plan = plan_for(port, request=Request(f"http://several.example:{port}/"), resolve=where, count=5)
+            result = run(plan)
+    assert [sample.status for sample in result.samples] == [200] * 5
+    assert 0.2 <= result.samples[0].elapsed < 1
+    assert result.samples[1].elapsed < 0.2
+
+
 def test_localhost_is_reached_by_whichever_address_listens() -> None:
     for family in (socket.AF_INET, socket.AF_INET6):
         with serve(replying(answer(b"x")), family=family) as port:

@@ -1,0 +1,176 @@
+"""The request engine against the study's shell loop, hey and wrk, on one local nginx: `python -m tests.benchmarks.bench_probe`.
+
+Every figure is a ratio of rates measured in the same run, in alternating rounds, of which the median counts: absolute
+rates depend on the machine and on what else it does. The nginx has one worker and answers as echoserver does (142
+bytes that name a pod). The engine classifies by pod and keeps percentiles, as it always does. Takes about 45 seconds.
+"""
+
+from __future__ import annotations
+
+import re
+import resource
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from labctl.model.probe import Connection, ProbePlan, Request
+from labctl.probe.engine import run
+
+CONCURRENCY = 16
+ROUNDS = 5
+SECONDS = 1
+NEW_REQUESTS = 12_000
+KEPT_REQUESTS = 60_000
+MANY_REQUESTS = 1_000_000
+BODY = (
+    "Hostname: dp-v1-8684d45558-fzdt4\\n\\nPod Information:\\n\\t-no pod information available-\\n\\n"
+    "Server values:\\n\\tserver_version=nginx: 1.13.0 - lua: 10008\\n"
+)
+
+
+def main() -> None:
+    """Measure and print the ratios, each with the one that is wanted."""
+    missing = [tool for tool in ("nginx", "wrk", "hey", "curl") if shutil.which(tool) is None]
+    if missing:
+        print(f"skipped: {', '.join(missing)} not installed")
+        return
+    with nginx() as url:
+        measured = rates(url)
+        for name, rate in measured.items():
+            print(f"{name:42}{rate:>10,.0f} requests/s")
+        print()
+        show("shell loop", measured["labctl probe, new connections"] / measured["the study's shell loop"], 100)
+        show(
+            "hey -disable-keepalive", measured["labctl probe, new connections"] / measured["hey -disable-keepalive"], 1
+        )
+        show(
+            "wrk -t1, new connections",
+            measured["labctl probe, new connections"] / measured["wrk -t1, new connections"],
+            0.6,
+        )
+        show("wrk -t1, kept alive", measured["labctl probe, kept alive"] / measured["wrk -t1, kept alive"], 0.4)
+        print("\n" + many_in_a_process_of_its_own(url))
+
+
+def show(against: str, ratio: float, wanted: float) -> None:
+    """One line: a ratio and whether it is enough."""
+    print(f"labctl probe / {against:28}{ratio:8.2f}   (wanted: {wanted:g}) {'ok' if ratio >= wanted else 'TOO SLOW'}")
+
+
+def rates(url: str) -> dict[str, float]:
+    """Requests per second of each contestant, the median of alternating rounds."""
+    contestants: dict[str, Callable[[], float]] = {
+        "labctl probe, new connections": lambda: probe(url, NEW_REQUESTS, Connection.NEW),
+        "wrk -t1, new connections": lambda: wrk(url, "-H", "Connection: close"),
+        "hey -disable-keepalive": lambda: hey(url),
+        "labctl probe, kept alive": lambda: probe(url, KEPT_REQUESTS, Connection.KEEP_ALIVE),
+        "wrk -t1, kept alive": lambda: wrk(url),
+        "the study's shell loop": lambda: shell_loop(url),
+    }
+    found: dict[str, list[float]] = {name: [] for name in contestants}
+    for _ in range(ROUNDS):
+        for name, measure in contestants.items():
+            found[name].append(measure())
+    return {name: statistics.median(rates) for name, rates in found.items()}
+
+
+def probe(url: str, count: int, connection: Connection) -> float:
+    """The engine itself."""
+    result = run(ProbePlan("bench", Request(url), count, CONCURRENCY, connection))
+    if any(outcome.status != 200 or not outcome.pod for outcome in result.fold.outcomes):
+        raise SystemExit(f"not every request was answered by a pod: {dict(result.fold.outcomes)}")
+    return count / result.elapsed
+
+
+def wrk(url: str, *options: str) -> float:
+    """Requests per second as wrk reports them."""
+    command = ["wrk", "-t1", f"-c{CONCURRENCY}", f"-d{SECONDS}", *options, url]
+    return _reported(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+def hey(url: str) -> float:
+    """Requests per second as hey reports them."""
+    command = ["hey", "-disable-keepalive", "-n", str(NEW_REQUESTS), "-c", str(CONCURRENCY), url]
+    return _reported(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+def _reported(output: str) -> float:
+    found = re.search(r"Requests/sec:\s+([0-9.]+)", output)
+    if found is None:
+        raise SystemExit(f"no rate in:\n{output}")
+    return float(found[1])
+
+
+def shell_loop(url: str) -> float:
+    """The loop as the study has it, a hundred times."""
+    loop = f"for i in {{1..100}}; do curl -s {url} | grep Hostname ; done | sort | uniq -c | sort -nr"
+    begun = time.perf_counter()
+    subprocess.run(["bash", "-c", loop], capture_output=True, check=True)
+    return 100 / (time.perf_counter() - begun)
+
+
+def many_in_a_process_of_its_own(url: str) -> str:
+    """A million requests, and what they took."""
+    command = [sys.executable, "-m", "tests.benchmarks.bench_probe", url]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def many(url: str) -> None:
+    """The million itself."""
+    rate = probe(url, MANY_REQUESTS, Connection.KEEP_ALIVE)
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    cpu = (used.ru_utime + used.ru_stime) / MANY_REQUESTS * 1e6
+    print(
+        f"{MANY_REQUESTS:,} requests kept alive: {rate:,.0f} requests/s, {cpu:.1f} µs CPU each, "
+        f"{used.ru_maxrss / 1024:.0f} MiB of memory at most (wanted: at most 150)"
+    )
+
+
+@contextmanager
+def nginx() -> Iterator[str]:
+    """An nginx of its own, with everything in a temporary folder; yields its URL and stops it by its process."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with tempfile.TemporaryDirectory(prefix="labctl-bench-") as name:
+        folder = Path(name)
+        config = folder / "nginx.conf"
+        temporary = "\n".join(
+            f"  {kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        )
+        config.write_text(
+            f"worker_processes 1;\ndaemon off;\npid {folder}/pid;\nerror_log {folder}/error.log;\n"
+            f"events {{ worker_connections 4096; }}\nhttp {{\n  access_log off;\n  keepalive_requests 1000000000;\n"
+            f"{temporary}\n  server {{\n    listen 127.0.0.1:{port} backlog=4096;\n    location / {{\n"
+            f'      default_type text/plain;\n      return 200 "{BODY}";\n    }}\n  }}\n}}\n'
+        )
+        process = subprocess.Popen(["nginx", "-c", str(config), "-e", str(folder / "error.log")])
+        try:
+            _wait_for(port)
+            yield f"http://127.0.0.1:{port}/"
+        finally:
+            process.terminate()
+            process.wait(timeout=10)
+
+
+def _wait_for(port: int) -> None:
+    deadline = time.monotonic() + 10
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
+
+
+if __name__ == "__main__":
+    many(sys.argv[1]) if len(sys.argv) > 1 else main()
