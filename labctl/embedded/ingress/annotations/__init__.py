@@ -1,0 +1,1 @@
+"""Annotations of an Ingress: the catalogue, their validation, and what they mean."""

@@ -1,0 +1,1 @@
+"""From Kubernetes objects to the routing table: pure, and incremental in the number of Ingresses that changed."""

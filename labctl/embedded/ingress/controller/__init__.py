@@ -1,0 +1,1 @@
+"""The controller: watches objects, compiles, reloads, and tells the cluster about it."""

@@ -1,0 +1,92 @@
+"""The ports a controller's pod listens on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from labctl.embedded.cni import PodPort
+from labctl.embedded.http.messages import App, Request, Response
+from labctl.embedded.http.server import http_port
+from labctl.embedded.ingress.proxy.client import ClientConnection
+from labctl.embedded.ingress.proxy.tls import TlsWire
+
+if TYPE_CHECKING:
+    from labctl.embedded.ingress.controller.controller import Controller
+    from labctl.embedded.ingress.proxy.plane import DataPlane
+
+_TEXT = ("Content-Type", "text/plain; charset=utf-8")
+
+
+def plain_port(plane: DataPlane, number: int) -> PodPort:
+    """HTTP."""
+    return PodPort(lambda flow: ClientConnection(plane, flow, number))
+
+
+def tls_port(plane: DataPlane, number: int) -> PodPort:
+    """HTTPS."""
+    return PodPort(lambda flow: TlsWire(plane, flow, number))
+
+
+def controller_ports(controller: Controller) -> Mapping[int, PodPort]:
+    """All ports that are open in a running controller, the webhook's left out."""
+    flags, plane = controller.flags, controller.plane
+    return {
+        flags.http_port: plain_port(plane, flags.http_port),
+        flags.https_port: tls_port(plane, flags.https_port),
+        flags.healthz_port: http_port(health_app(controller)),
+        flags.status_port: http_port(status_app(controller)),
+    }
+
+
+def health_app(controller: Controller) -> App:
+    """`/healthz`, `/metrics` and `/build`."""
+    flags = controller.flags
+
+    def answer(request: Request) -> Response:
+        path = request.target.partition("?")[0]
+        if path in {"/healthz", flags.health_check_path}:
+            return Response(200, [_TEXT, ("X-Content-Type-Options", "nosniff")], b"ok")
+        if path == "/metrics" and flags.enable_metrics:
+            body = controller.metrics.text(controller.plane.statistics, controller.leadership).encode()
+            return Response(200, [("Content-Type", "text/plain; version=0.0.4; charset=utf-8")], body)
+        return Response(404, [_TEXT, ("X-Content-Type-Options", "nosniff")], b"404 page not found\n")
+
+    return answer
+
+
+def status_app(controller: Controller) -> App:
+    """nginx's own server on the loopback interface: `/nginx_status`, `/configuration/backends` and so on."""
+
+    def answer(request: Request) -> Response:
+        path = request.target.partition("?")[0]
+        if path == "/nginx_status":
+            return Response(
+                200, [("Content-Type", "text/plain")], controller.plane.generation.status_page().body or b""
+            )
+        if path in {"/is-dynamic-lb-initialized", "/healthz"}:
+            return Response(200, [("Content-Type", "text/html")], b"OK\n" if path != "/healthz" else b"")
+        if path == "/configuration/backends":
+            return Response(200, [("Content-Type", "application/json")], json.dumps(_backends(controller)).encode())
+        return Response(404, [("Content-Type", "text/html")], controller.plane.generation.page(404))
+
+    return answer
+
+
+def _backends(controller: Controller) -> list[dict[str, object]]:
+    return [
+        {
+            "name": backend.name,
+            "port": backend.port,
+            "sslPassthrough": backend.ssl_passthrough,
+            "noServer": backend.no_server,
+            "load-balance": backend.load_balance,
+            "endpoints": [{"address": entry.address, "port": entry.port} for entry in backend.endpoints],
+            "alternativeBackends": list(backend.alternatives),
+        }
+        for backend in controller.plane.backends.values()
+    ]
+
+
+__all__ = ["controller_ports", "health_app", "plain_port", "status_app", "tls_port"]

@@ -1,0 +1,1 @@
+"""Routing held against a real ingress-nginx, recorded."""
