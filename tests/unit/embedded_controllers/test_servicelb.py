@@ -63,6 +63,12 @@ def test_a_second_load_balancer_on_the_same_port_stays_pending_until_the_first_g
         await cluster.settle()
         assert _addresses(cluster, "first") == sorted(EVERYWHERE)
         assert _addresses(cluster, "second") == []
+        told = [event for event in cluster.events("Pod") if event.startswith("FailedScheduling")]
+        assert told[0] == (
+            "FailedScheduling: 0/4 nodes are available: 1 node(s) didn't have free ports for the requested pod ports,"
+            " 3 node(s) didn't satisfy plugin(s) [NodeAffinity]. no new claims to deallocate, preemption: 0/4 nodes are"
+            " available: 1 No preemption victims found for incoming pod, 3 Preemption is not helpful for scheduling."
+        )
         cluster.api.delete("services", "default", "first")
         await cluster.settle()
         assert cluster.api.get("services", "default", "first") is None

@@ -70,6 +70,23 @@ def required_affinity_matches(pod: Obj, node: Obj) -> bool:
     return required is None or selectors.matches_node_terms(required.get("nodeSelectorTerms") or [], node)
 
 
+def named_nodes(pod: Obj) -> set[str] | None:
+    """The only nodes a pod asks for by name (a DaemonSet's pods do), before any filter; None when it does not."""
+    affinity = (meta.spec(pod).get("affinity") or {}).get("nodeAffinity") or {}
+    required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution") or {}
+    names: set[str] = set()
+    for term in required.get("nodeSelectorTerms") or ():
+        wanted = [
+            set(field["values"])
+            for field in term.get("matchFields") or ()
+            if field["key"] == "metadata.name" and field["operator"] == "In"
+        ]
+        if not wanted:
+            return None
+        names |= set.intersection(*wanted)
+    return names or None
+
+
 def node_ports(pod: Obj, state: NodeState) -> Objection | None:
     """NodePorts: a host port that is taken."""
     wanted = set(_host_ports(pod))
@@ -112,10 +129,16 @@ Filter = Callable[[Obj, NodeState], Objection | None]
 
 def filters(pod: Obj, states: Sequence[NodeState], affinity: Affinity, spread: Spread) -> tuple[Filter, ...]:
     """The filters for one pod, in the order of the default profile."""
+    names = named_nodes(pod)
+
+    def narrowed(_: Obj, state: NodeState) -> Objection | None:
+        if names is None or state.name in names:
+            return None
+        return Objection(("node(s) didn't satisfy plugin(s) [NodeAffinity]",))
 
     def spreading(_: Obj, state: NodeState) -> Objection | None:
         reason = spread.objection(state)
-        return Objection((reason,), final=False) if reason else None
+        return Objection((reason,), final=reason.endswith("(missing required label)")) if reason else None
 
     def inter_pod(_: Obj, state: NodeState) -> Objection | None:
         reason = affinity.objection(state)
@@ -123,4 +146,4 @@ def filters(pod: Obj, states: Sequence[NodeState], affinity: Affinity, spread: S
             return None
         return Objection((reason,), final=reason == "node(s) didn't match pod affinity rules")
 
-    return (unschedulable, node_name, taint_toleration, node_affinity, node_ports, fit, spreading, inter_pod)
+    return (narrowed, unschedulable, node_name, taint_toleration, node_affinity, node_ports, fit, spreading, inter_pod)
