@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import selectors
 import ssl
 from pathlib import Path
 
@@ -86,6 +87,7 @@ class _Loop:
         self._busy: dict[pycurl.Curl, _Transfer] = {}
         self._share: pycurl.CurlShare | None = _cookie_share() if plan.request.cookie_jar else None
         self._multi = pycurl.CurlMulti()
+        self._sockets = _Sockets(self._multi, pace)
         # No multiplexing: requests at once are connections at once, with HTTP/2 as with HTTP/1.1.
         self._multi.setopt(pycurl.M_PIPELINING, pycurl.PIPE_NOTHING)
         self._multi.setopt(pycurl.M_MAXCONNECTS, plan.concurrency)
@@ -97,9 +99,8 @@ class _Loop:
                 self._begin()
             if not self._busy:
                 return
-            _, running = self._multi.perform()
-            if not self._collect() and running:
-                self._multi.select(_TURN_SECONDS)
+            self._sockets.turn()
+            self._collect()
 
     def close(self) -> None:
         """Close every connection."""
@@ -108,6 +109,7 @@ class _Loop:
         for transfer in (*self._busy.values(), *self._idle):
             transfer.handle.close()
         self._multi.close()
+        self._sockets.close()
         if self._share is not None:
             self._share.close()
 
@@ -129,9 +131,8 @@ class _Loop:
             handle.setopt(pycurl.COOKIEFILE, "")
         return transfer
 
-    def _collect(self) -> int:
-        """Record every request that has ended; returns how many."""
-        ended = 0
+    def _collect(self) -> None:
+        """Record every request that has ended."""
         queued = 1
         while queued:
             queued, good, bad = self._multi.info_read()
@@ -139,8 +140,6 @@ class _Loop:
                 self._end(handle, 0, "")
             for handle, code, message in bad:
                 self._end(handle, code, message)
-            ended += len(good) + len(bad)
-        return ended
 
     def _end(self, handle: pycurl.Curl, code: int, message: str) -> None:
         now = self._pace.clock()
@@ -156,6 +155,56 @@ class _Loop:
             self._recorder.answered(transfer.index, started, elapsed, status, transfer.head, transfer.body)
         self._multi.remove_handle(handle)
         self._idle.append(transfer)
+
+
+class _Sockets:
+    """The sockets that libcurl waits for, watched by the system's best means (select's would end at 1024 of them)."""
+
+    def __init__(self, multi: pycurl.CurlMulti, pace: Pace) -> None:
+        self._multi = multi
+        self._clock = pace.clock
+        self._selector = selectors.DefaultSelector()
+        self._due: float | None = None
+        multi.setopt(pycurl.M_SOCKETFUNCTION, self._on_socket)
+        multi.setopt(pycurl.M_TIMERFUNCTION, self._on_timer)
+
+    def turn(self) -> None:
+        """Wait for one thing to happen, or a moment, and let libcurl act on it."""
+        wait = _TURN_SECONDS if self._due is None else min(_TURN_SECONDS, max(0.0, self._due - self._clock()))
+        for key, events in self._selector.select(wait):
+            self._multi.socket_action(key.fd, _CURL_EVENTS[events])
+        if self._due is not None and self._due <= self._clock():
+            self._due = None
+            self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
+
+    def close(self) -> None:
+        """Stop watching."""
+        self._selector.close()
+
+    def _on_socket(self, what: int, fd: int, _multi: object, _data: object) -> None:
+        known = fd in self._selector.get_map()
+        if what == pycurl.POLL_REMOVE:
+            if known:
+                self._selector.unregister(fd)
+        elif known:
+            self._selector.modify(fd, _SELECTOR_EVENTS[what])
+        else:
+            self._selector.register(fd, _SELECTOR_EVENTS[what])
+
+    def _on_timer(self, milliseconds: int) -> None:
+        self._due = None if milliseconds < 0 else self._clock() + milliseconds / 1000
+
+
+_SELECTOR_EVENTS = {
+    pycurl.POLL_IN: selectors.EVENT_READ,
+    pycurl.POLL_OUT: selectors.EVENT_WRITE,
+    pycurl.POLL_INOUT: selectors.EVENT_READ | selectors.EVENT_WRITE,
+}
+_CURL_EVENTS = {
+    selectors.EVENT_READ: pycurl.CSELECT_IN,
+    selectors.EVENT_WRITE: pycurl.CSELECT_OUT,
+    selectors.EVENT_READ | selectors.EVENT_WRITE: pycurl.CSELECT_IN | pycurl.CSELECT_OUT,
+}
 
 
 def _cookie_share() -> pycurl.CurlShare:
