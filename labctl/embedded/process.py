@@ -72,6 +72,8 @@ def start(settings: EmbeddedSettings, state: StateDirectory, *, timeout: float) 
 
 
 def _check_settings(settings: EmbeddedSettings, state: StateDirectory, *, running: bool) -> None:
+    if not running and not state.database.exists():
+        return  # nothing depends on them yet: an earlier start did not get that far
     try:
         existing = state.settings.read_text(encoding="utf-8")
     except FileNotFoundError:
