@@ -15,7 +15,7 @@ from labctl.embedded.controllers.scheduler.affinity import Affinity
 from labctl.embedded.controllers.scheduler.filters import Filter, Objection, filters, required_affinity_matches
 from labctl.embedded.controllers.scheduler.scores import scores
 from labctl.embedded.controllers.scheduler.spread import Spread
-from labctl.embedded.controllers.scheduler.state import NodeState, node_states
+from labctl.embedded.controllers.scheduler.state import NodeState, RequestMemo, node_states
 from labctl.embedded.controllers.scheduler.volumes import claims_of
 from labctl.embedded.controllers.view import View
 from labctl.embedded.controllers.volumes import CLAIMS
@@ -37,14 +37,14 @@ class Scheduler(BaseController):
             choose: Decides between equally good nodes.
         """
         self._choose = choose
+        self._requests = RequestMemo()
 
     def keys(self, change: Change, view: View) -> Iterable[Key]:
         """A pod without a node; every such pod that a change of a node or of another pod may help."""
         if change.resource == pods.PODS and hints.is_waiting(change.object):
             return (meta.key(change.object),) if hints.is_worth_a_try(change) else ()
         helped = {CLAIMS: hints.helped_by_claim, NODES: hints.helped_by_node, pods.PODS: hints.helped_by_pod}
-        waiting = [pod for pod in view.on_node("") if hints.is_waiting(pod)]
-        return tuple(meta.key(pod) for pod in helped[change.resource](change, waiting))
+        return tuple(meta.key(pod) for pod in helped[change.resource](change, hints.waiting(view)))
 
     def reconcile(self, view: View, key: Key, now: float) -> Plan:
         """Bind the pod to the best possible node, or say why there is none."""
@@ -53,7 +53,7 @@ class Scheduler(BaseController):
             return ()
         if meta.spec(pod).get("schedulingGates"):
             return _report(pod, "SchedulingGated", "Scheduling is blocked due to non-empty scheduling gates", now)
-        states, claims = node_states(view), claims_of(view, pod)
+        states, claims = node_states(view, self._requests), claims_of(view, pod)
         if claims.obstacle:
             return _unschedulable(pod, [Objection(())] * len(states), now, claims.obstacle)
         affinity = Affinity(pod, states, view)

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from labctl.embedded.clientset import Obj
 from labctl.embedded.controllers import meta, selectors
 from labctl.embedded.controllers.scheduler.affinity import Affinity
-from labctl.embedded.controllers.scheduler.resources import pod_requests
 from labctl.embedded.controllers.scheduler.spread import Spread
 from labctl.embedded.controllers.scheduler.state import NodeState
 from labctl.embedded.controllers.taints import NO_EXECUTE, NO_SCHEDULE, UNSCHEDULABLE, tolerates, untolerated
@@ -114,9 +113,9 @@ def fit(pod: Obj, state: NodeState) -> Objection | None:
     available, used = state.allocatable, state.used
     reasons, hopeless = [], False
     limit = available.get("pods")
-    if limit is not None and len(state.pods) + 1 > limit:
+    if limit is not None and (len(state.pods) + 1) * 1000 > limit:
         reasons.append("Too many pods")
-    for name, amount in pod_requests(pod).items():
+    for name, amount in state.memo.plain(pod).items():
         have = available.get(name, 0)
         if amount and amount > have - used.get(name, 0):
             reasons.append(f"Insufficient {name}")

@@ -5,12 +5,13 @@ What kept a pod back is read from its PodScheduled condition. Source of the rule
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from labctl.embedded.clientset import Change, ChangeType, Obj
 from labctl.embedded.controllers import meta, pods
 from labctl.embedded.controllers.scheduler.filters import node_affinity, node_name, taint_toleration, unschedulable
-from labctl.embedded.controllers.scheduler.state import NodeState
+from labctl.embedded.controllers.scheduler.state import NodeState, RequestMemo
+from labctl.embedded.controllers.view import View
 
 OWN_NAME = "default-scheduler"
 _ROOM = ("Insufficient", "Too many pods", "free ports")
@@ -30,6 +31,13 @@ def is_waiting(pod: Obj) -> bool:
     )
 
 
+def waiting(view: View) -> Iterator[Obj]:
+    """The pods that wait, looked up when they are asked for."""
+    for pod in view.on_node(""):
+        if is_waiting(pod):
+            yield pod
+
+
 def is_worth_a_try(change: Change) -> bool:
     """Whether a waiting pod is new or changed in what counts (and not only in what the scheduler itself wrote)."""
     before, after = change.previous, change.object
@@ -46,15 +54,15 @@ def _mentions(pod: Obj, words: Iterable[str]) -> bool:
     return any(word in obstacle for word in words)
 
 
-def helped_by_node(change: Change, waiting: Iterable[Obj]) -> list[Obj]:
+def helped_by_node(change: Change, candidates: Iterable[Obj]) -> list[Obj]:
     """Pods that could be on the changed node as far as the node alone decides."""
     if change.type is ChangeType.DELETED:
-        return [pod for pod in waiting if _mentions(pod, _NEIGHBOURS)]
+        return [pod for pod in candidates if _mentions(pod, _NEIGHBOURS)]
     if change.previous is not None and _seen(change.previous) == _seen(change.object):
         return []
-    state = NodeState(change.object, [])
+    state = NodeState(change.object, [], RequestMemo())
     tests = (unschedulable, node_name, taint_toleration, node_affinity)
-    return [pod for pod in waiting if all(test(pod, state) is None for test in tests)]
+    return [pod for pod in candidates if all(test(pod, state) is None for test in tests)]
 
 
 def _seen(node: Obj) -> tuple[object, ...]:
@@ -63,7 +71,7 @@ def _seen(node: Obj) -> tuple[object, ...]:
     return spec.get("unschedulable"), spec.get("taints"), meta.labels(node), meta.status(node).get("allocatable")
 
 
-def helped_by_pod(change: Change, waiting: Iterable[Obj]) -> list[Obj]:
+def helped_by_pod(change: Change, candidates: Iterable[Obj]) -> list[Obj]:
     """Pods that another pod's coming, going, ending or relabelling may help."""
     pod, before = change.object, change.previous
     if not meta.spec(pod).get("nodeName"):
@@ -75,11 +83,11 @@ def helped_by_pod(change: Change, waiting: Iterable[Obj]) -> list[Obj]:
         words = _NEIGHBOURS
     elif meta.labels(pod) != meta.labels(before):
         words = (*_NEIGHBOURS, *_STRANGERS)
-    return [entry for entry in waiting if _mentions(entry, words)] if words else []
+    return [entry for entry in candidates if _mentions(entry, words)] if words else []
 
 
-def helped_by_claim(change: Change, waiting: Iterable[Obj]) -> list[Obj]:
+def helped_by_claim(change: Change, candidates: Iterable[Obj]) -> list[Obj]:
     """Pods that wait for claims, this one perhaps."""
     if change.previous is not None and meta.status(change.previous) == meta.status(change.object):
         return []
-    return [pod for pod in waiting if not _obstacle(pod) or _mentions(pod, _CLAIMS)]
+    return [pod for pod in candidates if not _obstacle(pod) or _mentions(pod, _CLAIMS)]

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fractions import Fraction
 
 from labctl.embedded.clientset import Obj
 from labctl.embedded.controllers import meta, selectors
 from labctl.embedded.controllers.scheduler.affinity import Affinity
-from labctl.embedded.controllers.scheduler.resources import pod_requests
 from labctl.embedded.controllers.scheduler.spread import Spread
 from labctl.embedded.controllers.scheduler.state import NodeState
 from labctl.embedded.controllers.taints import PREFER_NO_SCHEDULE, taints, tolerates
@@ -66,24 +64,24 @@ def _spread(crowd: Sequence[float]) -> list[int]:
     return [int(_MOST * (highest + lowest - value) / highest) for value in crowd]
 
 
-def _fractions(pod: Obj, state: NodeState, *, assumed: bool) -> list[Fraction]:
+def _shares(pod: Obj, state: NodeState, *, assumed: bool) -> list[float]:
     """Used share of CPU and memory with the pod on the node."""
-    asked = pod_requests(pod, assumed=assumed)
+    asked = state.memo.assumed(pod) if assumed else state.memo.plain(pod)
     used = state.assumed if assumed else state.used
     shares = []
     for name in ("cpu", "memory"):
-        have = state.allocatable.get(name, Fraction(0))
+        have = state.allocatable.get(name, 0)
         if have:
-            shares.append(min(Fraction(1), (used.get(name, Fraction(0)) + asked.get(name, Fraction(0))) / have))
+            shares.append(min(1.0, (used.get(name, 0) + asked.get(name, 0)) / have))
     return shares
 
 
 def _least_allocated(pod: Obj, state: NodeState) -> int:
-    shares = _fractions(pod, state, assumed=True)
+    shares = _shares(pod, state, assumed=True)
     return sum(int((1 - share) * _MOST) for share in shares) // len(shares) if shares else 0
 
 
 def _balanced(pod: Obj, state: NodeState) -> int:
-    shares = _fractions(pod, state, assumed=False)
-    deviation = abs(shares[0] - shares[1]) / 2 if len(shares) == 2 else Fraction(0)
+    shares = _shares(pod, state, assumed=False)
+    deviation = abs(shares[0] - shares[1]) / 2 if len(shares) == 2 else 0.0
     return int((1 - deviation) * _MOST)
