@@ -106,24 +106,22 @@ def _chance_even_exact(counts: Sequence[int]) -> float:
     total, pods = sum(counts), len(counts)
     limit = sum((pods * count - total) ** 2 for count in counts)
     reach = math.isqrt(limit)
+    even = math.lgamma(total / pods + 1)  # Taken out of every factor, so that none is too small for a float.
     candidates = [
-        (count, (pods * count - total) ** 2, total / pods * math.log(total / pods) - math.lgamma(count + 1))
+        (count, (pods * count - total) ** 2, math.exp(even - math.lgamma(count + 1)))
         for count in range(max(0, -(-(total - reach) // pods)), (total + reach) // pods + 1)
     ]
-    offset = total / pods * math.log(total / pods) - math.lgamma(total / pods + 1)
     states = {(0, 0): 1.0}
     for _ in range(pods):
         following: dict[tuple[int, int], float] = {}
         for (so_far, distance), weight in states.items():
-            for count, square, log_weight in candidates:
+            for count, square, factor in candidates:
                 if distance + square <= limit:
                     key = (so_far + count, distance + square)
-                    following[key] = following.get(key, 0.0) + weight * math.exp(log_weight - offset)
+                    following[key] = following.get(key, 0.0) + weight * factor
         states = following
     wanted = math.fsum(weight for (so_far, _), weight in states.items() if so_far == total)
-    scale = math.lgamma(total + 1) - total * math.log(pods)
-    scale -= pods * (total / pods * math.log(total / pods) - offset)
-    return min(1.0, wanted * math.exp(scale))
+    return min(1.0, wanted * math.exp(math.lgamma(total + 1) - total * math.log(pods) - pods * even))
 
 
 def _residues(total: int, workers: int, pods: int) -> list[float]:

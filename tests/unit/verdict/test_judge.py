@@ -223,6 +223,14 @@ def test_a_jar_s_cookie_is_set_once() -> None:
     assert not judge(expectation, result(two, answers=(HELLO, NO_COOKIE))).passed
 
 
+@pytest.mark.parametrize("distribution", list(Distribution))
+@pytest.mark.parametrize("workers", [0, 1, 4])
+def test_a_single_answer_is_no_evidence_against_any_spread(distribution: Distribution, workers: int) -> None:
+    weights = {"a": 1.0, "b": 9.0, "c": 90.0} if distribution is Distribution.WEIGHTED else {}
+    expectation = split(distribution, weights=weights, pods_of="svc3-admin", workers=workers)
+    assert judge(expectation, pods(a=1), ADMIN).passed
+
+
 def test_several_broken_claims_are_all_named() -> None:
     verdict = judge(
         Expectation(only=("b",), body=("x",)), result({Outcome(404, "a"): 2}, answers=(replace(HELLO, status=404),))
