@@ -72,6 +72,7 @@ def layer(nodes: Mapping[str, Node]) -> dict[str, Node]:
     out: dict[str, Node] = {"": Directory()}
     for path, node in nodes.items():
         relative = posixpath.normpath(path).strip("/")
+        relative = "" if relative == "." else relative
         for parent in _parents(relative):
             out.setdefault(parent, Directory())
         out[relative] = node
@@ -310,6 +311,10 @@ class FileSystem:
             raise os_error(errno.ENOTDIR, path)
         volume, inner = self._volume(self._walk(path, True))
         return volume.children(inner)
+
+    def in_memory(self, path: str) -> bool:
+        """Whether a path is on a mounted volume, which is a tmpfs, and not on the root layer."""
+        return self._volume(self._walk(path, False))[0] is not self._mounts[0][1]
 
     def walk(self, path: str) -> Iterator[tuple[str, Node]]:
         """Every node from a path down, parents first, links not followed."""

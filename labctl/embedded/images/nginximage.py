@@ -112,7 +112,7 @@ def content(tag: str, http_port: HttpPort, port: int = 80) -> Content:
             "/var/log/nginx/error.log": Link("/dev/stderr"),
         }
     )
-    return Content(CommandImage(cmd=("nginx", "-g", "daemon off;")), rootfs, {"NGINX_VERSION": version})
+    return Content(CommandImage(cmd=("nginx", "-g", "daemon off;")), rootfs)
 
 
 def _check_arguments(process: Process, version: str) -> None:

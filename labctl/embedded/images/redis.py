@@ -337,6 +337,6 @@ def redis_images() -> list[Entry]:
                 "/usr/local/bin/redis-cli": Executable(redis_cli),
             }
         )
-        return Content(CommandImage(cmd=("redis-server",)), rootfs, {"REDIS_VERSION": VERSION})
+        return Content(CommandImage(cmd=("redis-server",)), rootfs)
 
     return [Entry(("docker.io/library/redis", "docker.io/bitnami/redis"), build, size_bytes=45_000_000)]

@@ -63,7 +63,9 @@ class Kubelet:
         self._unsubscribe = self._clientset.subscribe(self._notice)
         images = self._catalogue.node_images()
         for node in self._nodes.values():
-            node_objects.register(self._clientset, node, images, self.settings, self._boot_id)
+            registered = node_objects.register(self._clientset, node, images, self.settings, self._boot_id)
+            for reason, message in node_objects.start_events(node.name):
+                self._recorder.event(registered, node.name, "Normal", reason, message)
         node_objects.renew_leases(self._clientset, self._nodes, self.settings)
         for pod in self._clientset.list("pods"):
             self._sync(_key(pod), restart=True)
@@ -92,11 +94,22 @@ class Kubelet:
             self._dirty[_key(change.object)] = None
         elif change.resource in ("configmaps", "secrets") and change.type is not ChangeType.DELETED:
             self._stale.add(change.object["metadata"]["namespace"])
+        elif change.resource == "nodes" and change.type is ChangeType.MODIFIED:
+            self._node_changed(change)
+            return
         else:
             return
         if not self._scheduled:
             self._scheduled = True
             asyncio.get_running_loop().call_soon(self._work)
+
+    def _node_changed(self, change: Change) -> None:
+        name = change.object["metadata"]["name"]
+        before = bool(((change.previous or {}).get("spec") or {}).get("unschedulable"))
+        after = bool(change.object["spec"].get("unschedulable"))
+        if name in self._nodes and before != after:
+            reason = "NodeNotSchedulable" if after else "NodeSchedulable"
+            self._recorder.event(change.object, name, "Normal", reason, f"Node {name} status is now: {reason}")
 
     def _work(self) -> None:
         self._scheduled = False

@@ -117,6 +117,17 @@ def node_object(spec: NodeSpec, images: Sequence[Obj], settings: Settings, boot_
     }
 
 
+def start_events(name: str) -> list[tuple[str, str]]:
+    """Reason and message of the events that a starting kubelet writes about its node."""
+    conditions = ("NodeHasSufficientMemory", "NodeHasNoDiskPressure", "NodeHasSufficientPID")
+    return [
+        ("Starting", "Starting kubelet."),
+        *((reason, f"Node {name} status is now: {reason}") for reason in conditions),
+        ("NodeAllocatableEnforced", "Updated Node Allocatable limit across pods"),
+        ("NodeReady", f"Node {name} status is now: NodeReady"),
+    ]
+
+
 def parse_taint(text: str) -> Obj:
     """`key=value:Effect` or `key:Effect` → a Taint."""
     pair, _, effect = text.rpartition(":")

@@ -29,7 +29,7 @@ class Prober:
         starter: ContainerStarter,
         record: ContainerRecord,
         changed: Callable[[], None],
-        kill: Callable[[ContainerRecord, str, float | None], None],
+        kill: Callable[[str, float | None], None],
     ) -> None:
         self._host = host
         self._record = record
@@ -104,6 +104,6 @@ class Prober:
             self._changed()
         if bad and kind != "readinessProbe":
             message = f"Container {record.name} failed {TITLES[kind].lower()} probe, will be restarted"
-            self._kill(record, message, probe.get("terminationGracePeriodSeconds"))
+            self._kill(message, probe.get("terminationGracePeriodSeconds"))
             return True
         return False

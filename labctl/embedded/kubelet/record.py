@@ -53,6 +53,7 @@ class ContainerRecord:
         failures: Crashes in a row, for the back-off.
         finished: When it last ended, event loop time.
         run_started: When it last started, event loop time.
+        redefined: Whether it was stopped because its spec changed, and starts again at once.
         stdin: Standard input of the container, when its spec wants one.
         system: Where exec'd processes run in a container that has no programs of its own.
         pull_delay: Latest back-off of its image pull, seconds before scaling.
@@ -76,6 +77,7 @@ class ContainerRecord:
     failures: int = 0
     finished: float = 0.0
     run_started: float = 0.0
+    redefined: bool = False
     stdin: Pipe | None = None
     system: System | None = None
     pull_delay: float = 0.0
@@ -122,6 +124,11 @@ def records_of(pod: Obj) -> list[ContainerRecord]:
     for record in records:
         record.image = record.spec.get("image", "")
     return records
+
+
+def ephemeral_record(spec: Obj) -> ContainerRecord:
+    """A debug container that was added to a running pod."""
+    return ContainerRecord(spec, Kind.EPHEMERAL, waiting("ContainerCreating"), image=spec.get("image", ""))
 
 
 def new_container_id() -> str:

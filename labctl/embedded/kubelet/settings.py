@@ -17,6 +17,7 @@ class Settings:
         backoff_initial: First crash back-off in seconds; it doubles with every crash.
         backoff_max: Longest crash back-off in seconds.
         backoff_reset: A container that ran this long starts again without a back-off, seconds.
+        crash_shown: Seconds that a crash is shown as such before it becomes CrashLoopBackOff.
         sync_retry: Seconds until a failed sync is tried again, to which up to half is added at random.
         heartbeat_interval: Seconds between renewals of a node's Lease.
         lease_duration: `leaseDurationSeconds` of that Lease.
@@ -30,6 +31,7 @@ class Settings:
     backoff_initial: float = 10.0
     backoff_max: float = 300.0
     backoff_reset: float = 600.0
+    crash_shown: float = 3.0
     sync_retry: float = 10.0
     heartbeat_interval: float = 10.0
     lease_duration: int = 40
@@ -41,6 +43,10 @@ class Settings:
     def timestamp(self) -> str:
         """`metav1.Time` of now: RFC 3339 in whole seconds."""
         return rfc3339(self.now())
+
+    def crash_delay(self, failures: int) -> float:
+        """Seconds, before scaling, until a container that crashed this often before may start again."""
+        return min(self.backoff_initial * 2.0 ** min(failures - 1, 16), self.backoff_max) if failures else 0.0
 
     def retry_delay(self) -> float:
         """Seconds until a failed sync is tried again (wait.Jitter(backOffPeriod, 0.5) of pod_workers.go)."""

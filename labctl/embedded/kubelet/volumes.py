@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -107,13 +108,17 @@ def _publish(volume: Volume, files: Files, settings: Settings) -> None:
     """Lay files out behind `..data`, as the kubelet's AtomicWriter does."""
     stamp = settings.now()
     mtime = stamp.timestamp()
-    folder = stamp.strftime("..%Y_%m_%d_%H_%M_%S.") + f"{stamp.microsecond * 1000:09d}"
-    nodes: dict[str, Node] = {folder: Directory(mtime=mtime), "..data": Link(folder, mtime=mtime)}
+    folder = stamp.strftime("..%Y_%m_%d_%H_%M_%S.") + str(10**9 + secrets.randbelow(9 * 10**9))
+    nodes: dict[str, Node] = {
+        "": Directory(0o1777, mtime),
+        folder: Directory(mtime=mtime),
+        "..data": Link(folder, mtime=mtime),
+    }
     for path, (data, mode) in files.items():
         nodes[f"{folder}/{path}"] = File(data, mode, mtime)
         top = path.split("/")[0]
         nodes[top] = Link(f"..data/{top}", mtime=mtime)
-    volume.replace({"/" + path: node for path, node in nodes.items()})
+    volume.replace(nodes)
 
 
 def _files(volume: Obj, pod: Obj, sources: VolumeSources) -> Files:

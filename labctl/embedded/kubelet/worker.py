@@ -1,4 +1,4 @@
-"""One pod's life on its node: volumes, sandbox, init containers, containers with restarts and back-off, its end."""
+"""One pod's life on its node: volumes, sandbox, init containers, containers, and its end."""
 
 from __future__ import annotations
 
@@ -12,45 +12,44 @@ from typing import Any
 from labctl.embedded.clientset import ApiError, DeleteOptions, Obj
 from labctl.embedded.images.filesystem import Volume
 from labctl.embedded.kubelet import volumes as pod_volumes
-from labctl.embedded.kubelet.ending import go_seconds, not_started, terminated
-from labctl.embedded.kubelet.hooks import post_start, pre_stop
+from labctl.embedded.kubelet.keeper import Keeper
 from labctl.embedded.kubelet.nodes import NodeSpec
-from labctl.embedded.kubelet.probes import Prober
-from labctl.embedded.kubelet.record import ContainerRecord, Kind, records_of, waiting
-from labctl.embedded.kubelet.runtime import (
-    ContainerStarter,
-    Host,
-    NotStartedError,
-    Sandbox,
-    back_off_message,
-)
+from labctl.embedded.kubelet.record import ContainerRecord, Kind, ephemeral_record, records_of
+from labctl.embedded.kubelet.runtime import ContainerStarter, Host, Sandbox
 from labctl.embedded.kubelet.status import PodView, pod_status
-
-MINIMUM_GRACE = 2.0
-"""Seconds every container gets between SIGTERM and SIGKILL, unless the pod is deleted with grace 0."""
 
 DEADLINE = ("DeadlineExceeded", "Pod was active on the node longer than the specified deadline")
 
+MOUNT_RETRY, MOUNT_RETRY_MAX = 0.5, 122.0
+"""First and longest pause in seconds between attempts to set up a volume; it doubles."""
+
 
 class PodWorker:
-    """Runs one pod. All methods are called on the event loop."""
+    """Runs one pod. All methods are called on the event loop.
+
+    Args:
+        host: What all pods share.
+        node: The pod's node.
+        pod: The stored pod.
+        records: Its containers as they were before a restart of the daemon; None for a pod that has not run.
+    """
 
     def __init__(self, host: Host, node: NodeSpec, pod: Obj, records: Sequence[ContainerRecord] | None = None) -> None:
+        status = pod.get("status") or {}
+        self.host = host
         self.node = node
         self.pod = pod
-        self.records: list[ContainerRecord] = list(records) if records is not None else records_of(pod)
-        self.ip = (pod.get("status") or {}).get("podIP", "") if records is not None else ""
-        self.starter: ContainerStarter | None = None
+        self.ip = status.get("podIP", "") if records is not None else ""
         self.finished = False
-        self._host = host
-        self._start_time = (pod.get("status") or {}).get("startTime") or host.settings.timestamp()
+        self.ending = False
+        self.keepers = [Keeper(self, record) for record in (records_of(pod) if records is None else records)]
+        self._starter: ContainerStarter | None = None
+        self._sandboxed = False
+        self._start_time = status.get("startTime") or host.settings.timestamp()
         self._failure = ("", "")
         self._tasks: set[asyncio.Task[None]] = set()
-        self._probers: dict[str, Prober] = {}
         self._volumes: dict[str, Volume] = {}
         self._progress = asyncio.Event()
-        self._sandboxed = False
-        self._ending = False
         self._grace_left: float | None = None
 
     @property
@@ -64,60 +63,78 @@ class PodWorker:
         return str(self.pod["metadata"]["uid"])
 
     @property
-    def _runtime(self) -> ContainerStarter:
-        assert self.starter is not None, "containers start in a sandbox"
-        return self.starter
-
-    @property
     def policy(self) -> str:
         """`restartPolicy`."""
         return str(self.pod["spec"].get("restartPolicy", "Always"))
+
+    @property
+    def runtime(self) -> ContainerStarter:
+        """Starts containers; there is none before the sandbox is."""
+        assert self._starter is not None, "containers start in a sandbox"
+        return self._starter
+
+    @property
+    def grace(self) -> float:
+        """Seconds that its containers get to end."""
+        seconds = self.pod["metadata"].get("deletionGracePeriodSeconds")
+        if seconds is None:
+            seconds = self.pod["spec"].get("terminationGracePeriodSeconds", 30)
+        return float(max(seconds, 0))
+
+    @property
+    def records(self) -> list[ContainerRecord]:
+        """What is known of its containers."""
+        return [keeper.record for keeper in self.keepers]
 
     def record(self, name: str) -> ContainerRecord | None:
         """A container by name."""
         return next((record for record in self.records if record.name == name), None)
 
-    # -- life ---------------------------------------------------------------------------------------------------
+    # -- life -------------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Begin."""
-        self._spawn(self._run())
+        self.spawn(self._run())
         deadline = self.pod["spec"].get("activeDeadlineSeconds")
         if deadline is not None:
-            self._spawn(self._expire(float(deadline)))
+            self.spawn(self._expire(float(deadline)))
 
     async def _run(self) -> None:
         self.report()
         await self._set_up_volumes()
         await self._open_sandbox()
         if await self._initialise():
-            await self._run_mains()
+            mains = self._of_kind(Kind.MAIN)
+            problems = [keeper.start() for keeper in mains]
+            self.report()
+            self._start_ephemeral()
+            await asyncio.gather(*(keeper.keep(problem) for keeper, problem in zip(mains, problems, strict=True)))
         await self._finish()
 
     async def _set_up_volumes(self) -> None:
-        delay = 0.5
+        delay = MOUNT_RETRY
         while True:
             try:
-                self._volumes = pod_volumes.set_up(self.pod, self._host.volumes)
+                self._volumes = pod_volumes.set_up(self.pod, self.host.volumes)
                 return
             except pod_volumes.MountError as error:
                 message = f'MountVolume.SetUp failed for volume "{error.volume}" : {error.message}'
-                self._host.recorder.event(self.pod, self.node.name, "Warning", "FailedMount", message)
-            await asyncio.sleep(delay * self._host.settings.backoff_scale)
-            delay = min(delay * 2, 122.0)
+                self._event("Warning", "FailedMount", message)
+            await asyncio.sleep(delay * self.host.settings.backoff_scale)
+            delay = min(delay * 2, MOUNT_RETRY_MAX)
 
     async def _open_sandbox(self) -> None:
         spec, meta = self.pod["spec"], self.pod["metadata"]
         host_network = bool(spec.get("hostNetwork"))
         while not self._sandboxed:
             try:
-                network = self._host.network
+                network = self.host.network
                 self.ip = network.add_pod(self.uid, self.node.name, host_network=host_network, wanted=self.ip)
                 self._sandboxed = True
             except RuntimeError as error:
                 text = f"Failed to create pod sandbox: rpc error: code = Unknown desc = {error}"
-                self._host.recorder.event(self.pod, self.node.name, "Warning", "FailedCreatePodSandBox", text)
-                await asyncio.sleep(self._host.settings.retry_delay())
+                self._event("Warning", "FailedCreatePodSandBox", text)
+                await asyncio.sleep(self.host.settings.retry_delay())
         hostname = self.node.name if host_network else (spec.get("hostname") or meta["name"])[:63]
         status = {
             **(self.pod.get("status") or {}),
@@ -127,172 +144,39 @@ class PodWorker:
             "hostIPs": [{"ip": self.node.address}],
         }
         sandbox = Sandbox({**self.pod, "status": status}, self.node, self.ip, hostname, self._volumes)
-        self.starter = ContainerStarter(self._host, sandbox)
+        self._starter = ContainerStarter(self.host, sandbox)
 
     async def _initialise(self) -> bool:
         """Init containers one after another; False when one failed and the pod must not start it again."""
-        for record in self.records:
-            if record.kind is Kind.SIDECAR:
-                self._try_start(record)
+        for keeper in list(self.keepers):
+            if keeper.record.kind is Kind.SIDECAR:
+                problem = keeper.start()
                 self.report()
-                self._spawn(self._keep(record))
-                await self._until(partial(_is_started, record))
-            elif record.kind is Kind.INIT and not await self._run_init(record):
+                self.spawn(keeper.keep(problem))
+                await self._until(partial(_is_started, keeper.record))
+            elif keeper.record.kind is Kind.INIT and not await keeper.run_once():
                 return False
         return True
 
-    async def _run_init(self, record: ContainerRecord) -> bool:
-        while True:
-            problem = self._try_start(record)
-            self.report()
-            if problem is not None and not problem.crashed:
-                await self._pause(record, problem)
-                continue
-            if record.running is not None:
-                self._ended(record, await asyncio.shield(record.running.exited))
-                self.report()
-            if record.succeeded:
-                record.ready = True
-                return True
-            if self.policy == "Never":
-                return False
-            await self._back_off(record)
-
-    async def _run_mains(self) -> None:
-        mains = [record for record in self.records if record.kind is Kind.MAIN]
-        problems = {record.name: self._try_start(record) for record in mains}
-        self.report()
-        await asyncio.gather(*(self._keep(record, problems[record.name]) for record in mains))
-
-    async def _keep(self, record: ContainerRecord, problem: NotStartedError | None = None) -> None:
-        """Keep a container as its restart policy wants it; returns when it has ended for good."""
-        while True:
-            while problem is not None and not problem.crashed:
-                await self._pause(record, problem)
-                problem = self._try_start(record)
-                self.report()
-            if record.running is not None:
-                self._ended(record, await asyncio.shield(record.running.exited))
-                self.report()
-            if not self._restarts(record):
-                if problem is not None:
-                    record.state, record.last_state = record.last_state, {}
-                return
-            await self._back_off(record)
-            problem = self._try_start(record)
-            self.report()
-
-    def _try_start(self, record: ContainerRecord) -> NotStartedError | None:
-        try:
-            self._runtime.start(record)
-        except NotStartedError as problem:
-            not_started(record, problem, self._host.settings.timestamp())
-            record.finished = asyncio.get_running_loop().time()
-            return problem
-        spec = record.spec
-        probed = record.kind is not Kind.INIT
-        record.started = not (probed and spec.get("startupProbe"))
-        record.ready = probed and record.started and not spec.get("readinessProbe")
-        if probed:
-            self._start_probes(record)
-        if (spec.get("lifecycle") or {}).get("postStart"):
-            self._spawn(self._post_start(record))
-        return None
-
-    def _restarts(self, record: ContainerRecord) -> bool:
-        if self._ending or self.finished:
-            return False
-        if record.kind is Kind.SIDECAR or self.policy == "Always":
-            return True
-        ended = record.terminated
-        return self.policy == "OnFailure" and (ended is None or ended["exitCode"] != 0)
-
-    def _ended(self, record: ContainerRecord, code: int) -> None:
-        """A container has ended: its state, its ports, its probes, its log."""
-        loop = asyncio.get_running_loop()
-        running, record.running = record.running, None
-        if running is None:
+    def _start_ephemeral(self) -> None:
+        """Debug containers that were added to the running pod."""
+        if self._starter is None or self.ending:
             return
-        prober = self._probers.pop(record.name, None)
-        if prober is not None:
-            prober.stop()
-        for port in running.ports:
-            self._host.network.close(self.uid, port)
-        if record.log is not None:
-            record.log.close()
-        if loop.time() - record.run_started >= self._host.settings.backoff_reset:
-            record.failures = 0
-        record.finished = loop.time()
-        record.ready = record.started = False
-        record.state = terminated(record, code, self._host.settings.timestamp())
+        for spec in self.pod["spec"].get("ephemeralContainers") or []:
+            if self.record(spec["name"]) is None:
+                keeper = Keeper(self, ephemeral_record(spec))
+                self.keepers.append(keeper)
+                problem = keeper.start()
+                self.report()
+                self.spawn(keeper.keep(problem))
 
-    async def _back_off(self, record: ContainerRecord) -> None:
-        """Wait until a crashed container may start again: at once the first time, then 10 s, 20 s, … 5 minutes."""
-        settings = self._host.settings
-        delay = 0.0
-        if record.failures:
-            delay = min(settings.backoff_initial * 2 ** (record.failures - 1), settings.backoff_max)
-        until = record.finished + delay * settings.backoff_scale
-        ended = record.state if record.terminated else record.last_state
-        namespace, name = self.key
-        while asyncio.get_running_loop().time() < until:
-            pod = f"{name}_{namespace}({self.uid})"
-            text = f"Back-off restarting failed container {record.name} in pod {pod}"
-            self._runtime.event(record, "Warning", "BackOff", text)
-            await asyncio.sleep(settings.retry_delay())
-            message = f"back-off {go_seconds(delay)} restarting failed container={record.name} pod={pod}"
-            record.last_state, record.state = ended, waiting("CrashLoopBackOff", message)
-            self.report()
-        record.failures += 1
-
-    async def _pause(self, record: ContainerRecord, problem: NotStartedError) -> None:
-        """Wait until a container that could not be created is tried again."""
-        if problem.reason == "ErrImagePull":
-            self._runtime.back_off_pull(record)
-        await asyncio.sleep(self._host.settings.retry_delay())
-        if problem.reason == "ErrImagePull":
-            message = back_off_message(record.spec.get("image", ""), problem.message)
-            record.state = waiting("ImagePullBackOff", message)
-            self.report()
-
-    # -- probes and hooks ---------------------------------------------------------------------------------------
-
-    def _start_probes(self, record: ContainerRecord) -> None:
-        if not any(record.spec.get(kind) for kind in ("startupProbe", "readinessProbe", "livenessProbe")):
-            return
-        prober = Prober(self._host, self._runtime, record, self.report, self._kill_unhealthy)
-        self._probers[record.name] = prober
-        prober.start()
-
-    def _kill_unhealthy(self, record: ContainerRecord, message: str, grace: float | None) -> None:
-        """A liveness or startup probe has failed for good."""
-        self._spawn(self._stop(record, self._grace() if grace is None else grace, message))
-
-    async def _post_start(self, record: ContainerRecord) -> None:
-        if not await post_start(self._host, self._runtime.sandbox, record):
-            self._runtime.event(record, "Warning", "FailedPostStartHook", "PostStartHook failed")
-            await self._stop(record, self._grace(), "FailedPostStartHook")
-
-    async def _stop(self, record: ContainerRecord, grace: float, message: str) -> None:
-        """Stop a running container: preStop hook, SIGTERM, SIGKILL; returns when it has ended."""
-        running = record.running
-        if running is None or running.exited.done():
-            return
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + grace
-        self._runtime.event(record, "Normal", "Killing", message)
-        if grace > 0 and (record.spec.get("lifecycle") or {}).get("preStop"):
-            await pre_stop(self._host, self._runtime, record, grace)
-        left = max(deadline - loop.time(), MINIMUM_GRACE) if grace > 0 else 0.0
-        running.stop(left)
-        await asyncio.wait({running.exited})
-
-    # -- end ----------------------------------------------------------------------------------------------------
+    # -- end --------------------------------------------------------------------------------------------------------
 
     async def _finish(self) -> None:
-        """All containers have ended for good: stop the sidecars, give the sandbox back, show the final phase."""
-        self._ending = True
-        await self._stop_kind(Kind.SIDECAR, self._grace())
+        """All containers have ended for good: stop the others, give the sandbox back, show the final phase."""
+        self.ending = True
+        await self._stop_kind(Kind.EPHEMERAL, self.grace)
+        await self._stop_kind(Kind.SIDECAR, self.grace)
         self.finished = True
         self._close()
         self.report()
@@ -302,82 +186,80 @@ class PodWorker:
         if self._grace_left is not None and grace >= self._grace_left:
             return
         self._grace_left = grace
-        self._ending = True
+        self.ending = True
         self._cancel_tasks()
-        self._spawn(self._terminate(grace))
+        self.spawn(self._terminate(grace))
 
     async def _terminate(self, grace: float) -> None:
         self.report()
-        await self._stop_kind(Kind.EPHEMERAL, grace)
-        await self._stop_kind(Kind.MAIN, grace)
-        await self._stop_kind(Kind.INIT, grace)
-        await self._stop_kind(Kind.SIDECAR, grace)
+        for kind in (Kind.EPHEMERAL, Kind.MAIN, Kind.INIT, Kind.SIDECAR):
+            await self._stop_kind(kind, grace)
         self.finished = True
         self._close()
         self.report()
-        namespace, name = self.key
         options = DeleteOptions(grace_period_seconds=0, preconditions={"uid": self.uid})
         with contextlib.suppress(ApiError):
-            self._host.clientset.delete("pods", namespace, name, options)
+            self.host.clientset.delete("pods", *self.key, options)
 
     async def _stop_kind(self, kind: Kind, grace: float) -> None:
-        running = [record for record in self.records if record.kind is kind and record.running is not None]
+        running = [keeper for keeper in self._of_kind(kind) if keeper.record.running is not None]
         if kind is Kind.SIDECAR:
-            for record in reversed(running):
-                await self._stop_and_end(record, grace)
-            return
-        await asyncio.gather(*(self._stop_and_end(record, grace) for record in running))
-
-    async def _stop_and_end(self, record: ContainerRecord, grace: float) -> None:
-        await self._stop(record, grace, f"Stopping container {record.name}")
-        if record.running is not None and record.running.exited.done():
-            self._ended(record, record.running.exited.result())
+            for keeper in reversed(running):
+                await keeper.finish(grace)
+        else:
+            await asyncio.gather(*(keeper.finish(grace) for keeper in running))
 
     def kill(self) -> None:
         """The pod is gone from the API, or the kubelet stops: end everything at once, write nothing."""
         self._cancel_tasks()
-        self._ending = self.finished = True
-        for record in self.records:
-            if record.running is not None:
-                record.running.stop(0)
-                record.running = None
-            if record.log is not None:
-                record.log.close()
+        self.ending = self.finished = True
+        for keeper in self.keepers:
+            keeper.kill()
         self._close()
 
     def _close(self) -> None:
-        for prober in self._probers.values():
-            prober.stop()
-        self._probers.clear()
+        for keeper in self.keepers:
+            keeper.stop_probes()
         if self._sandboxed:
             self._sandboxed = False
-            self._host.network.remove_pod(self.uid)
+            self.host.network.remove_pod(self.uid)
 
     async def _expire(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
         self._failure = DEADLINE
-        self._host.recorder.event(self.pod, self.node.name, "Normal", *DEADLINE)
-        current = asyncio.current_task()
-        self._cancel_tasks(keep=current)
-        await self._stop_kind(Kind.MAIN, self._grace())
+        self._event("Normal", *DEADLINE)
+        self._cancel_tasks(keep=asyncio.current_task())
+        await self._stop_kind(Kind.MAIN, self.grace)
         await self._finish()
 
-    # -- status -------------------------------------------------------------------------------------------------
+    # -- what the API says ------------------------------------------------------------------------------------------
 
     def changed(self, pod: Obj) -> None:
         """The stored pod has changed: take it over."""
         self.pod = pod
+        specs = {spec["name"]: spec for spec in pod["spec"]["containers"]}
+        for keeper in self._of_kind(Kind.MAIN):
+            self._redefine(keeper, specs.get(keeper.record.name, keeper.record.spec))
+        self._start_ephemeral()
+
+    def _redefine(self, keeper: Keeper, spec: Obj) -> None:
+        """A container whose image was changed in place is started again with it."""
+        record = keeper.record
+        if spec.get("image") != record.spec.get("image") and record.running is not None and not self.ending:
+            record.redefined = True
+            message = f"Container {record.name} definition changed, will be restarted"
+            self.spawn(keeper.stop(self.grace, message))
+        record.spec = spec
 
     def refresh_volumes(self) -> None:
         """A ConfigMap or Secret of the namespace has changed."""
         if self._volumes:
-            pod_volumes.refresh(self._volumes, self.pod, self._host.volumes)
+            pod_volumes.refresh(self._volumes, self.pod, self.host.volumes)
 
     def report(self) -> None:
         """Write the pod's status, when it differs from what is stored."""
         self._progress.set()
-        namespace, name = self.key
-        stored = self._host.clientset.get("pods", namespace, name)
+        stored = self.host.clientset.get("pods", *self.key)
         if stored is None or stored["metadata"]["uid"] != self.uid:
             return
         self.pod = stored
@@ -390,7 +272,7 @@ class PodWorker:
                 sandbox=self._sandboxed,
                 finished=self.finished,
                 start_time=self._start_time,
-                now=self._host.settings.timestamp(),
+                now=self.host.settings.timestamp(),
                 failure=self._failure,
             )
         )
@@ -398,17 +280,12 @@ class PodWorker:
             return
         with contextlib.suppress(ApiError):
             updated = {**stored, "status": copy.deepcopy(status)}
-            self.pod = self._host.clientset.update("pods", updated, subresource="status")
+            self.pod = self.host.clientset.update("pods", updated, subresource="status")
 
-    # -- tasks --------------------------------------------------------------------------------------------------
+    # -- helpers ----------------------------------------------------------------------------------------------------
 
-    def _grace(self) -> float:
-        seconds = self.pod["metadata"].get("deletionGracePeriodSeconds")
-        if seconds is None:
-            seconds = self.pod["spec"].get("terminationGracePeriodSeconds", 30)
-        return float(max(seconds, 0))
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run something that ends with the pod."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -417,6 +294,12 @@ class PodWorker:
         for task in self._tasks:
             if task is not keep:
                 task.cancel()
+
+    def _of_kind(self, kind: Kind) -> list[Keeper]:
+        return [keeper for keeper in self.keepers if keeper.record.kind is kind]
+
+    def _event(self, kind: str, reason: str, message: str) -> None:
+        self.host.recorder.event(self.pod, self.node.name, kind, reason, message)
 
     async def _until(self, condition: Callable[[], bool]) -> None:
         while not condition():

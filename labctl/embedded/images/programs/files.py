@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import time
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from labctl.embedded.images.filesystem import Directory, Executable, File, Link, Node
@@ -11,13 +12,25 @@ from labctl.embedded.images.process import Exit, Process
 from labctl.embedded.images.programs.options import Options, parse_options
 from labctl.embedded.images.programs.support import is_busybox
 
+PROGRAM_SIZE = 1_000_000
+"""Size of a program file, which has no bytes here."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """One line of a listing."""
+
+    name: str
+    path: str
+    node: Node
+
 
 async def ls(process: Process) -> int:
     """`ls [-laA1dRFh] [path…]`."""
     options = parse_options(process, "laA1dRFhrtCn", ["color="])
     status = 0
     folders = []
-    plain: list[tuple[str, Node]] = []
+    plain: list[_Entry] = []
     for operand in options.operands or ["."]:
         path = process.path(operand)
         try:
@@ -31,7 +44,7 @@ async def ls(process: Process) -> int:
         if isinstance(node, Directory) and "d" not in options:
             folders.append((operand, path))
         else:
-            plain.append((operand, node))
+            plain.append(_Entry(operand, path, node))
     await _print_entries(process, plain, options, total=False)
     titled = len(folders) + len(plain) > 1 or "R" in options
     for at, (operand, path) in enumerate(folders):
@@ -46,38 +59,57 @@ async def _list_folder(process: Process, title: str, path: str, options: Options
     names = process.files.list(path)
     if not options.any("a", "A"):
         names = [name for name in names if not name.startswith(".")]
-    entries = [(name, process.files.stat(posixpath.join(path, name), follow=False)) for name in names]
-    if "a" in options:
-        here = process.files.stat(path)
-        entries = [(".", here), ("..", process.files.stat(posixpath.dirname(path) or "/")), *entries]
+    names = [".", "..", *names] if "a" in options else names
+    entries = [_Entry(name, *_at(process, posixpath.join(path, name))) for name in names]
     if "t" in options:
-        entries.sort(key=lambda entry: -entry[1].mtime)
+        entries.sort(key=lambda entry: -entry.node.mtime)
     if "r" in options:
         entries.reverse()
     await _print_entries(process, entries, options, total=True)
     if "R" in options:
-        for name, node in entries:
-            if isinstance(node, Directory) and name not in (".", ".."):
+        for entry in entries:
+            if isinstance(entry.node, Directory) and entry.name not in (".", ".."):
                 await process.print("\n")
-                below = posixpath.join(path, name)
-                await _list_folder(process, posixpath.join(title, name), below, options, titled=True)
+                await _list_folder(process, posixpath.join(title, entry.name), entry.path, options, titled=True)
 
 
-async def _print_entries(process: Process, entries: list[tuple[str, Node]], options: Options, *, total: bool) -> None:
+def _at(process: Process, path: str) -> tuple[str, Node]:
+    plain = posixpath.normpath(path)
+    return plain, process.files.stat(plain, follow=False)
+
+
+async def _print_entries(process: Process, entries: list[_Entry], options: Options, *, total: bool) -> None:
     if not options.any("l", "n"):
-        marks = [name + _mark(node, options) for name, node in entries]
-        await process.print("".join(f"{name}\n" for name in marks))
+        await process.print("".join(f"{entry.name}{_mark(entry.node, options)}\n" for entry in entries))
         return
+    details = [_details(process, entry) for entry in entries]
     if total:
-        await process.print(f"total {sum(_blocks(node) for _, node in entries)}\n")
-    owner = "0        0       " if "n" in options else "root     root    "
-    for name, node in entries:
-        size = _size(node)
-        stamp = time.strftime("%b %e %H:%M", time.gmtime(node.mtime))
-        target = f" -> {node.target}" if isinstance(node, Link) else ""
-        links = 2 if isinstance(node, Directory) else 1
-        line = f"{mode_text(node)} {links:4d} {owner} {size:9d} {stamp} {name}{target}\n"
-        await process.print(line)
+        await process.print(f"total {sum(blocks for _, _, blocks in details)}\n")
+    group = "root" if process.files.exists("/etc/group") and "n" not in options else "0"
+    owner = "0" if "n" in options else "root"
+    for entry, (links, size, _) in zip(entries, details, strict=True):
+        stamp = time.strftime("%b %e %H:%M", time.gmtime(entry.node.mtime or time.time()))
+        target = f" -> {entry.node.target}" if isinstance(entry.node, Link) else ""
+        row = f"{mode_text(entry.node)} {links:4d} {owner:<8} {group:<8} {size:9d} {stamp} {entry.name}{target}\n"
+        await process.print(row)
+
+
+def _details(process: Process, entry: _Entry) -> tuple[int, int, int]:
+    """Links, size and blocks: on tmpfs a directory's size is that of its entries."""
+    node = entry.node
+    if isinstance(node, Link):
+        return 1, len(node.target), 0
+    in_memory = process.files.in_memory(entry.path)
+    if isinstance(node, Directory):
+        names = process.files.list(entry.path)
+        folders = [name for name in names if _is_folder(process, posixpath.join(entry.path, name))]
+        return 2 + len(folders), 40 + 20 * len(names) if in_memory else 4096, 0 if in_memory else 4
+    size = len(node.content()) if isinstance(node, File) else PROGRAM_SIZE
+    return 1, size, (size + 4095) // 4096 * 4
+
+
+def _is_folder(process: Process, path: str) -> bool:
+    return isinstance(process.files.stat(path, follow=False), Directory)
 
 
 def _mark(node: Node, options: Options) -> str:
@@ -90,17 +122,9 @@ def mode_text(node: Node) -> str:
     """`-rw-r--r--`."""
     kind = "d" if isinstance(node, Directory) else "l" if isinstance(node, Link) else "-"
     bits = "".join(letter if node.mode >> (8 - at) & 1 else "-" for at, letter in enumerate("rwxrwxrwx"))
+    if node.mode & 0o1000:
+        bits = bits[:-1] + ("t" if node.mode & 1 else "T")
     return kind + bits
-
-
-def _size(node: Node) -> int:
-    if isinstance(node, File):
-        return len(node.content())
-    return 4096 if isinstance(node, Directory) else len(node.target) if isinstance(node, Link) else 1_000_000
-
-
-def _blocks(node: Node) -> int:
-    return 0 if isinstance(node, Link) else (_size(node) + 4095) // 4096 * 4
 
 
 async def _each(process: Process, options: Options, what: str) -> list[str]:

@@ -111,13 +111,13 @@ _BASE: Mapping[str, Node] = {
     "/dev/zero": File(b"", 0o666),
     "/dev/urandom": File(b"", 0o666),
     "/etc/passwd": File(_PASSWD.encode()),
-    "/etc/group": File(b"root:x:0:\n"),
     "/proc": Directory(0o555),
     "/sys": Directory(0o555),
     "/tmp": Directory(0o1777),  # noqa: S108 - a folder of the container
     "/var": Directory(),
 }
 _FULL: Mapping[str, Node] = {
+    "/etc/group": File(b"root:x:0:\n"),
     **{f"/{name}": Directory() for name in ("boot", "home", "media", "mnt", "opt", "root", "run", "srv", "usr")},
 }
 

@@ -161,7 +161,8 @@ async def id_(process: Process) -> int:
     if options.any("u", "g", "G"):
         await process.print("root\n" if "n" in options else "0\n")
     else:
-        await process.print("uid=0(root) gid=0 groups=0\n")
+        group = "0(root)" if process.files.exists("/etc/group") else "0"
+        await process.print(f"uid=0(root) gid={group} groups={group}\n")
     return 0
 
 

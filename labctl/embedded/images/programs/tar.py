@@ -79,9 +79,10 @@ async def _create(process: Process, archive: str, operands: list[str], *, compre
             for path, node in found:
                 name = (operand.rstrip("/") + path[len(start) :]).lstrip("/") or "."
                 _add(out, name, node)
-    await _write(process, archive, buffer.getvalue())
     if failed:
+        # Before the archive, whose end makes `kubectl cp` stop reading.
         await process.complain("error exit delayed from previous errors")
+    await _write(process, archive, buffer.getvalue())
     return int(failed)
 
 
