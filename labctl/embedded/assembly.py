@@ -60,7 +60,10 @@ class EmbeddedCluster:
             self._network,
             standard_catalogue(http_port, [controller_entry()]),
             _node_specs(settings, self._network.settings),
-            KubeletSettings(cluster_dns=str(ipaddress.ip_network(settings.service_cidr)[10])),
+            KubeletSettings(
+                cluster_dns=str(ipaddress.ip_network(settings.service_cidr)[10]),
+                initial_delay_scale=0.0,  # the images' processes listen as soon as they are started
+            ),
         )
         self._api.connect_kubelet(self._kubelet)
 

@@ -58,7 +58,7 @@ class Prober:
     async def _loop(self, kind: str, probe: Obj) -> None:
         if kind != "startupProbe":
             await self._started.wait()
-        delay = probe.get("initialDelaySeconds", 0)
+        delay = probe.get("initialDelaySeconds", 0) * self._host.settings.initial_delay_scale
         if delay:
             passed = asyncio.get_running_loop().time() - self._record.run_started
             await asyncio.sleep(max(delay - passed, 0))
