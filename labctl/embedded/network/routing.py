@@ -44,7 +44,12 @@ class Router:
         self._affinity: dict[tuple[str, str, str], ClientAffinity] = {}
 
     def may_put(self, server: VirtualServer) -> bool:
-        """Whether the address is free, or this Service's already: the first to claim one has it."""
+        """Whether the address is free, or this Service's already: the first to claim one has it.
+
+        The cluster DNS's own address is not to be had: it is served without pods.
+        """
+        if (server.address, server.port) == self._settings.dns_place:
+            return False
         known = self._servers.get((server.address, server.port))
         return known is None or known[0].service == server.service
 

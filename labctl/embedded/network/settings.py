@@ -62,6 +62,11 @@ class NetworkSettings:
         """The cluster DNS's address: the tenth of the service range, as k3s gives it."""
         return str(ipaddress.IPv4Network(self.service_cidr)[10])
 
+    @cached_property
+    def dns_place(self) -> tuple[str, int]:
+        """Where the cluster DNS listens."""
+        return (self.dns_address, 53)
+
     def node_of(self, address: str) -> NodeRange | None:
         """The node that an address belongs to: its own, or in its pod range."""
         return self.by_address.get(address) or self._by_subnet.get(address.rpartition(".")[0])

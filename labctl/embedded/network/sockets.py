@@ -60,6 +60,21 @@ class Sockets:
         if bound is not None:
             self._open[place] = Blackhole(bound)
 
+    def bind_datagram(self, place: Place, what: str) -> socket.socket | None:
+        """A bound UDP socket, which the caller closes; None, and remembered, when the place cannot have one."""
+        where = self._where(place, what)
+        if where is None:
+            return None
+        bound = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            bound.bind(where)
+        except OSError as error:
+            bound.close()
+            self._unbound[place] = Unbound(*place, what, f"{where[0]}:{where[1]}/udp: {error.strerror}")
+            return None
+        bound.setblocking(False)
+        return bound
+
     def close(self, place: Place) -> None:
         """Refuse connections there; open ones go on."""
         self._unbound.pop(place, None)
@@ -76,11 +91,16 @@ class Sockets:
         """Every wanted address that has no socket, in order."""
         return sorted(self._unbound.values(), key=lambda entry: (socket.inet_aton(entry.address), entry.port))
 
-    def _bound(self, place: Place, what: str) -> socket.socket | None:
+    def _where(self, place: Place, what: str) -> Place | None:
         where = socket_address(self._settings, *place)
         if where is None:
             reason = f"{place[0]} is no address of this machine: reachable inside the cluster only"
             self._unbound[place] = Unbound(*place, what, reason)
+        return where
+
+    def _bound(self, place: Place, what: str) -> socket.socket | None:
+        where = self._where(place, what)
+        if where is None:
             return None
         try:
             return self._bind(*where)
