@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from labctl.embedded.clientset import ApiError, Clientset
 from labctl.embedded.controllers import meta
 from labctl.embedded.controllers.autoscaling import HorizontalPodAutoscalerController
+from labctl.embedded.controllers.clusterroles import ClusterRoleAggregationController
 from labctl.embedded.controllers.controller import Controller
 from labctl.embedded.controllers.daemonset import DaemonSetController
 from labctl.embedded.controllers.deployment import DeploymentController
@@ -52,6 +53,7 @@ def all_controllers(
     scale = settings.time_scale
     yield ServiceAccountController()
     yield RootCAPublisher(settings.root_ca)
+    yield ClusterRoleAggregationController()
     yield DeploymentController()
     yield ReplicaSetController()
     yield ReplicationControllerController()

@@ -2,7 +2,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from labctl.embedded.clientset import Obj
+import pytest
+
+from labctl.embedded.clientset import ApiError, Change, ChangeType, Obj
+from labctl.embedded.controllers.deployment import DeploymentController
+from labctl.embedded.controllers.hashing import pod_template_hash
+from labctl.embedded.controllers.meta import rfc3339
+from labctl.embedded.controllers.view import Cache
+from labctl.embedded.controllers.wanted import Create, Recheck, Update
 from tests.unit.embedded_controllers.cluster import Cluster, deployment, run
 
 
@@ -221,5 +228,107 @@ def test_revisions_beyond_the_limit_are_deleted() -> None:
             for entry in cluster.api.list("replicasets.apps")
         )
         assert revisions == ["4", "5"]
+
+    run(scenario)
+
+
+NOW = 1_800_000_000.0
+
+
+def _stuck(progress_age: float, reason: str = "ReplicaSetUpdated") -> Cache:
+    """A Deployment whose rollout last progressed some time ago."""
+    web = deployment("web", 1)
+    stamp = rfc3339(NOW - progress_age)
+    verdict = "False" if reason == "ProgressDeadlineExceeded" else "True"
+    progressing = {"type": "Progressing", "status": verdict, "lastUpdateTime": stamp, "lastTransitionTime": stamp}
+    waiting = {"type": "Available", "status": "False", "lastUpdateTime": stamp, "lastTransitionTime": stamp}
+    web["metadata"] |= {
+        "uid": "d1",
+        "generation": 1,
+        "resourceVersion": "1",
+        "annotations": {"deployment.kubernetes.io/revision": "1"},
+    }
+    web["status"] = {
+        "observedGeneration": 1,
+        "replicas": 1,
+        "updatedReplicas": 1,
+        "unavailableReplicas": 1,
+        "conditions": [
+            {**waiting, "reason": "MinimumReplicasUnavailable", "message": "x"},
+            {**progressing, "reason": reason, "message": "x"},
+        ],
+    }
+    owner = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "uid": "d1", "controller": True}
+    prefix = "deployment.kubernetes.io/"
+    notes = {f"{prefix}revision": "1", f"{prefix}desired-replicas": "1", f"{prefix}max-replicas": "2"}
+    replicas = {
+        "metadata": {
+            "name": "web-1",
+            "namespace": "default",
+            "uid": "r1",
+            "generation": 1,
+            "labels": {"app": "web"},
+            "annotations": notes,
+            "ownerReferences": [owner],
+        },
+        "spec": {"replicas": 1, "template": web["spec"]["template"]},
+        "status": {"replicas": 1, "observedGeneration": 1},
+    }
+    view = Cache()
+    for resource, obj in (("deployments.apps", web), ("replicasets.apps", replicas)):
+        view.observe(Change(ChangeType.ADDED, resource, obj))
+    return view
+
+
+@pytest.mark.parametrize("age", [0.0, 599.0])
+def test_a_rollout_without_progress_is_looked_at_again_at_its_deadline(age: float) -> None:
+    plan = DeploymentController().reconcile(_stuck(age), ("default", "web"), NOW)
+    assert list(plan) == [Recheck(NOW - age + 601)]
+
+
+def test_after_the_deadline_the_rollout_has_timed_out() -> None:
+    (update,) = DeploymentController().reconcile(_stuck(601.0), ("default", "web"), NOW)
+    assert isinstance(update, Update)
+    condition = update.object["status"]["conditions"][-1]
+    assert (condition["status"], condition["reason"], condition["message"]) == (
+        "False",
+        "ProgressDeadlineExceeded",
+        'ReplicaSet "web-1" has timed out progressing.',
+    )
+
+
+def test_a_timed_out_rollout_is_left_alone() -> None:
+    assert (
+        list(DeploymentController().reconcile(_stuck(900.0, "ProgressDeadlineExceeded"), ("default", "web"), NOW)) == []
+    )
+
+
+def test_a_taken_name_is_counted_as_a_collision_and_changes_the_hash() -> None:
+    web = deployment("web", 1)
+    web["metadata"] |= {"uid": "d1", "resourceVersion": "1"}
+    number = pod_template_hash(web["spec"]["template"], None)
+    foreign = {"metadata": {"name": f"web-{number}", "namespace": "default", "uid": "x", "labels": {}}, "spec": {}}
+    view = Cache()
+    for resource, obj in (("deployments.apps", web), ("replicasets.apps", foreign)):
+        view.observe(Change(ChangeType.ADDED, resource, obj))
+    taken = ApiError(409, "AlreadyExists", "taken")
+    (update,) = DeploymentController().failed(view, ("default", "web"), NOW, taken)
+    assert isinstance(update, Update)
+    assert update.object["status"]["collisionCount"] == 1
+    view.observe(Change(ChangeType.MODIFIED, "deployments.apps", update.object, web))
+    create = DeploymentController().reconcile(view, ("default", "web"), NOW)[0]
+    assert isinstance(create, Create)
+    assert create.object["metadata"]["name"] != f"web-{number}"
+
+
+def test_pods_become_available_only_after_the_minimum_time_ready() -> None:
+    async def scenario(cluster: Cluster) -> None:
+        cluster.api.create("deployments.apps", deployment("web", 1, minReadySeconds=3600))
+        await cluster.settle()
+        found = cluster.api.get("deployments.apps", "default", "web")
+        assert found is not None
+        assert found["status"]["readyReplicas"] == 1
+        assert "availableReplicas" not in found["status"]
+        assert cluster.api.list("replicasets.apps")[0]["spec"]["minReadySeconds"] == 3600
 
     run(scenario)

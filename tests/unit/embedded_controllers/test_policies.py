@@ -1,4 +1,4 @@
-"""Budgets, autoscalers, quotas and claims."""
+"""Budgets, autoscalers, quotas, claims and aggregated roles."""
 
 from __future__ import annotations
 
@@ -201,5 +201,22 @@ def test_a_claim_that_a_pod_uses_is_deleted_when_the_pod_has_gone() -> None:
         cluster.api.delete("pods", "default", "p")
         await cluster.settle()
         assert cluster.api.get("persistentvolumeclaims", "default", "data") is None
+
+    run(scenario)
+
+
+def test_an_aggregated_role_has_the_rules_of_those_it_selects() -> None:
+    async def scenario(cluster: Cluster) -> None:
+        roles = "clusterroles.rbac.authorization.k8s.io"
+        pods, jobs = {"resources": ["pods"], "verbs": ["get"]}, {"resources": ["jobs"], "verbs": ["get"]}
+        selector = {"clusterRoleSelectors": [{"matchLabels": {"to": "all"}}]}
+        cluster.api.create(roles, {"metadata": {"name": "all"}, "aggregationRule": selector, "rules": []})
+        cluster.api.create(roles, {"metadata": {"name": "b", "labels": {"to": "all"}}, "rules": [pods, jobs]})
+        cluster.api.create(roles, {"metadata": {"name": "a", "labels": {"to": "all"}}, "rules": [jobs]})
+        cluster.api.create(roles, {"metadata": {"name": "c"}, "rules": [{"resources": ["secrets"], "verbs": ["*"]}]})
+        await cluster.settle()
+        found = cluster.api.get(roles, "", "all")
+        assert found is not None
+        assert found["rules"] == [jobs, pods]
 
     run(scenario)
