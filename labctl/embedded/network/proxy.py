@@ -147,9 +147,7 @@ class KubeProxy:
         client, client_port = transport.get_extra_info("peername")[:2]
         route = self.router.route(place, client)
         if not isinstance(route, Route):
-            if route is Fate.DROPPED:
-                transport.pause_reading()  # too late to drop the SYN: the client waits for an answer in vain
-            else:
+            if route is not Fate.DROPPED:  # too late to drop the SYN: such a client waits for an answer in vain
                 reset(transport)
             return None
         endpoint = route.endpoint

@@ -39,7 +39,7 @@ class NetworkSettings:
         """Each node's part of the plan, by name."""
         subnets = ipaddress.IPv4Network(self.cluster_cidr).subnets(new_prefix=24)
         return {
-            name: NodeRange(index, name, address, subnet)
+            name: NodeRange(index, name, address, subnet, bridge=str(subnet[1]), tunnel=str(subnet[0]))
             for index, ((name, address), subnet) in enumerate(zip(self.nodes.items(), subnets, strict=False))
         }
 
@@ -82,7 +82,7 @@ class NetworkSettings:
     @cached_property
     def _by_subnet(self) -> dict[str, NodeRange]:
         """Nodes by the first three octets of their pods' addresses."""
-        return {str(node.pods[0]).rpartition(".")[0]: node for node in self.ranges.values()}
+        return {node.tunnel.rpartition(".")[0]: node for node in self.ranges.values()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,22 +94,16 @@ class NodeRange:
         name: Its name.
         address: Its own address.
         pods: The addresses of its pods (`spec.podCIDR`).
+        bridge: Address of cni0: the source that a pod of this node sees when the node itself connects to it.
+        tunnel: Address of flannel.1: the source that a pod of another node sees when this node connects to it.
     """
 
     index: int
     name: str
     address: str
     pods: ipaddress.IPv4Network
-
-    @property
-    def bridge(self) -> str:
-        """Address of cni0: the source that a pod of this node sees when the node itself connects to it."""
-        return str(self.pods[1])
-
-    @property
-    def tunnel(self) -> str:
-        """Address of flannel.1: the source that a pod of another node sees when this node connects to it."""
-        return str(self.pods[0])
+    bridge: str
+    tunnel: str
 
 
 def _inside(address: str, cidr: str) -> bool:
