@@ -1,16 +1,18 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 import pytest
 
 from labctl.embedded.clientset import Change, ChangeType, Obj
+from labctl.embedded.controllers import ControllerSettings
 from labctl.embedded.controllers.meta import rfc3339, rfc3339_micro
 from labctl.embedded.controllers.nodelifecycle import NodeLifecycleController
 from labctl.embedded.controllers.tainteviction import TaintEvictionController
 from labctl.embedded.controllers.view import Cache
 from labctl.embedded.controllers.wanted import Delete, Recheck, Record, Update, Wanted
-from tests.unit.embedded_controllers.cluster import Cluster, deployment, run
+from tests.unit.embedded_controllers.cluster import Cluster, deployment, run, template
 
 NOW = 1_800_000_000.0
 GRACE = 50.0
@@ -167,3 +169,45 @@ def test_every_node_is_registered_in_an_event() -> None:
         assert "RegisteredNode: Node k3s-w1 event: Registered Node k3s-w1 in Controller" in cluster.events("Node")
 
     run(scenario)
+
+
+def test_a_dead_node_loses_its_pods_a_deployment_replaces_them_and_a_statefulset_waits() -> None:
+    fast = ControllerSettings(root_ca="CA", seed=1, time_scale=1e-4)
+    far = "2100-01-01T00:00:00.000000Z"
+
+    async def scenario(cluster: Cluster) -> None:
+        cluster.kubelet.holds = lambda pod: "deletionTimestamp" in pod["metadata"]
+        for name in ("k3s-s", "k3s-w1", "k3s-w2"):
+            metadata = {"name": name, "namespace": "kube-node-lease"}
+            cluster.api.create("leases.coordination.k8s.io", {"metadata": metadata, "spec": {"renewTime": far}})
+        for pod in (web := deployment("web", 4), sets := _stateful_set()):
+            pod["spec"]["template"]["spec"]["tolerations"] = [_toleration(300)]
+        cluster.api.create("deployments.apps", web)
+        cluster.api.create("statefulsets.apps", sets)
+        for _ in range(200):
+            await cluster.settle()
+            await asyncio.sleep(0.005)
+            terminating = [pod for pod in cluster.api.list("pods") if "deletionTimestamp" in pod["metadata"]]
+            if len(terminating) == 2:
+                break
+        await cluster.settle()
+        assert {pod["spec"]["nodeName"] for pod in terminating} == {"k3s-w3"}
+        running = [pod for pod in cluster.api.list("pods") if pod not in terminating]
+        owners = sorted(pod["metadata"]["ownerReferences"][0]["kind"] for pod in running)
+        assert owners == ["ReplicaSet"] * 4
+        assert cluster.events("Node").count("NodeNotReady: Node k3s-w3 status is now: NodeNotReady") == 1
+        assert "TaintManagerEviction: Marking for deletion Pod default/sts-0" in cluster.events("Pod")
+
+    run(scenario, settings=fast)
+
+
+def _stateful_set() -> Obj:
+    """One pod that wants to be on k3s-w3."""
+    preference = {"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "In", "values": ["k3s-w3"]}]}
+    preferred = {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 100, "preference": preference}]}
+    pods = template("sts")
+    pods["spec"]["affinity"] = {"nodeAffinity": preferred}
+    return {
+        "metadata": {"name": "sts", "namespace": "default"},
+        "spec": {"replicas": 1, "selector": {"matchLabels": {"app": "sts"}}, "template": pods},
+    }
