@@ -62,7 +62,7 @@ class EmbeddedCluster:
             _node_specs(settings, self._network.settings),
             KubeletSettings(
                 cluster_dns=str(ipaddress.ip_network(settings.service_cidr)[10]),
-                initial_delay_scale=0.0,  # the images' processes listen as soon as they are started
+                eager_probes=True,  # the images need no time to start: nobody shall wait for what is there
             ),
         )
         self._api.connect_kubelet(self._kubelet)

@@ -58,13 +58,7 @@ class Prober:
     async def _loop(self, kind: str, probe: Obj) -> None:
         if kind != "startupProbe":
             await self._started.wait()
-        delay = probe.get("initialDelaySeconds", 0) * self._host.settings.initial_delay_scale
-        if delay:
-            passed = asyncio.get_running_loop().time() - self._record.run_started
-            await asyncio.sleep(max(delay - passed, 0))
-        else:
-            # Let a process that is starting open its ports first.
-            await asyncio.sleep(0)
+        await self._initial_delay(kind, probe)
         successes = failures = 0
         while True:
             outcome = await self._once(kind, probe)
@@ -74,14 +68,30 @@ class Prober:
                     return
             await asyncio.sleep(probe.get("periodSeconds", 10))
 
-    async def _once(self, kind: str, probe: Obj) -> Outcome:
+    async def _initial_delay(self, kind: str, probe: Obj) -> None:
+        """Wait for `initialDelaySeconds`; eagerly, only until the container first answers well."""
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(0)  # let a process that is starting open its ports first
+        until = self._record.run_started + probe.get("initialDelaySeconds", 0)
+        eager = self._host.settings.eager_probes and kind != "livenessProbe"
+        pause = 0.005
+        while (left := until - loop.time()) > 0:
+            if eager and (await self._ask(probe)).ok:
+                return
+            await asyncio.sleep(min(left, pause) if eager else left)
+            pause = min(pause * 2, 0.5)
+
+    async def _ask(self, probe: Obj) -> Outcome:
         seconds = float(probe.get("timeoutSeconds", 1))
         sandbox = self._starter.sandbox
         try:
             handling = run_handler(probe, sandbox, self._record, self._host.network)
-            outcome = await asyncio.wait_for(handling, seconds)
+            return await asyncio.wait_for(handling, seconds)
         except TimeoutError:
-            outcome = timed_out(probe, sandbox, self._record, seconds)
+            return timed_out(probe, sandbox, self._record, seconds)
+
+    async def _once(self, kind: str, probe: Obj) -> Outcome:
+        outcome = await self._ask(probe)
         if not outcome.ok:
             what = "errored and resulted in unknown state" if outcome.errored else "failed"
             text = f"{TITLES[kind]} probe {what}: {outcome.output[:OUTPUT_LIMIT]}"

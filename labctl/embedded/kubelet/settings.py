@@ -19,7 +19,7 @@ class Settings:
         backoff_reset: A container that ran this long starts again without a back-off, seconds.
         crash_shown: Seconds that a crash is shown as such before it becomes CrashLoopBackOff.
         sync_retry: Seconds until a failed sync is tried again, to which up to half is added at random.
-        initial_delay_scale: Factor on probes' `initialDelaySeconds`: 0 where a container needs no time to start.
+        eager_probes: Ask containers already during `initialDelaySeconds`; a failure does not count then, a success does.
         heartbeat_interval: Seconds between renewals of a node's Lease.
         lease_duration: `leaseDurationSeconds` of that Lease.
         cluster_dns: Address of the cluster's DNS service, for /etc/resolv.conf.
@@ -34,7 +34,7 @@ class Settings:
     backoff_reset: float = 600.0
     crash_shown: float = 3.0
     sync_retry: float = 10.0
-    initial_delay_scale: float = 1.0
+    eager_probes: bool = False
     heartbeat_interval: float = 10.0
     lease_duration: int = 40
     cluster_dns: str = "127.10.200.10"
