@@ -19,7 +19,7 @@ class Settings:
         backoff_reset: A container that ran this long starts again without a back-off, seconds.
         crash_shown: Seconds that a crash is shown as such before it becomes CrashLoopBackOff.
         sync_retry: Seconds until a failed sync is tried again, to which up to half is added at random.
-        eager_probes: Ask containers already during `initialDelaySeconds`; a failure does not count then, a success does.
+        eager_probes: Ask containers already during `initialDelaySeconds`: then only a success counts.
         heartbeat_interval: Seconds between renewals of a node's Lease.
         lease_duration: `leaseDurationSeconds` of that Lease.
         cluster_dns: Address of the cluster's DNS service, for /etc/resolv.conf.
