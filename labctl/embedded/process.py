@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,8 +54,16 @@ def running_pid(state: StateDirectory) -> int:
     return 0
 
 
-def start(settings: EmbeddedSettings, state: StateDirectory, *, timeout: float) -> Started:
+def start(
+    settings: EmbeddedSettings, state: StateDirectory, *, timeout: float, meanwhile: Callable[[], object]
+) -> Started:
     """Start the cluster's process unless it runs, and wait until its API answers.
+
+    Args:
+        settings: What to start.
+        state: Where its files are.
+        timeout: Seconds until it must be ready.
+        meanwhile: Called while the process starts: what has to be done anyway costs no time then.
 
     Raises:
         UsageError: The cluster exists with other settings, or the state directory cannot be written.
@@ -68,7 +77,7 @@ def start(settings: EmbeddedSettings, state: StateDirectory, *, timeout: float) 
     stale = _stale_pid(state)
     recovered = state.database.exists()
     _write_settings(settings, state)
-    return Started(_spawn(state, timeout), recovered=recovered, stale_pid=stale)
+    return Started(_spawn(state, timeout, meanwhile), recovered=recovered, stale_pid=stale)
 
 
 def _check_settings(settings: EmbeddedSettings, state: StateDirectory, *, running: bool) -> None:
@@ -113,7 +122,7 @@ def _unusable(state: StateDirectory, error: OSError) -> UsageError:
     )
 
 
-def _spawn(state: StateDirectory, timeout: float) -> int:
+def _spawn(state: StateDirectory, timeout: float, meanwhile: Callable[[], object]) -> int:
     read_end, write_end = os.pipe()
     with state.log.open("ab") as log:
         child = subprocess.Popen(
@@ -127,6 +136,7 @@ def _spawn(state: StateDirectory, timeout: float) -> int:
         )
     os.close(write_end)
     try:
+        meanwhile()
         answer = _read_line(read_end, timeout)
     except BaseException:
         child.terminate()
