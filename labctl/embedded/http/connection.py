@@ -75,9 +75,8 @@ class Connection(asyncio.Protocol):
             self._duplex.received(data)
         elif not self._over:
             self._parser.feed(data)
-            if not self._busy:
-                self._advance()
-            elif self._parser.buffered > _READ_AHEAD:
+            self._advance()
+            if self._parser.buffered > _READ_AHEAD:
                 self._transport.pause_reading()
 
     def eof_received(self) -> bool:
@@ -112,7 +111,11 @@ class Connection(asyncio.Protocol):
         if self._writable is not None and not self._writable.done():
             self._writable.set_result(None)
         self._writable = None
-        self.deadline = _NEVER if self._busy else self._loop.time() + self._options.idle_timeout
+        if not self._busy:
+            self.deadline = self._loop.time() + self._options.idle_timeout
+            self._go_on()
+        elif self._duplex is None:
+            self.deadline = _NEVER
 
     # -- the sweeper's -----------------------------------------------------------------------------------------------
 
@@ -129,9 +132,9 @@ class Connection(asyncio.Protocol):
     # -- requests ----------------------------------------------------------------------------------------------------
 
     def _advance(self) -> None:
-        """Take what the parser has; serve every request that is complete."""
+        """Serve every request that is complete, as long as the client takes the answers."""
         following = self._parser.next
-        while not self._busy and not self._over:
+        while not self._busy and not self._over and self._writable is None:
             event = following()
             if event is None:
                 return
@@ -148,6 +151,12 @@ class Connection(asyncio.Protocol):
                 self._refuse(event, linger=self._head is not None)
             else:
                 self._take_body(cast(bytes, event))
+
+    def _go_on(self) -> None:
+        """Nothing stands in the way of the next request any more."""
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
+            self._advance()
 
     def _begin_body(self, head: Head, request: Request) -> None:
         limit = self._options.max_body
@@ -255,9 +264,8 @@ class Connection(asyncio.Protocol):
         finally:
             self._task = None
             self._busy = False
-        if not self._transport.is_closing() and self._duplex is None:
-            self._transport.resume_reading()
-            self._advance()
+        if self._duplex is None:
+            self._go_on()
 
     async def _awaited(self, answer: Awaitable[Response]) -> Response:
         try:

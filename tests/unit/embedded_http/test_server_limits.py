@@ -189,3 +189,28 @@ def test_thousand_requests_leave_nothing_behind(serve: Serve) -> None:
         assert bed.complaints == []
 
     serve(hello, body)
+
+
+def test_pipelining_client_that_reads_nothing_is_not_answered_into_memory(serve: Serve) -> None:
+    served: list[int] = []
+
+    def app(request: Request) -> Response:
+        served.append(1)
+        return Response(200, [], b"x" * 100_000)
+
+    async def body(bed: Bed) -> None:
+        reader, writer = await bed.open()
+        writer.write(GET * 500)
+        before = -1
+        while before != len(served):
+            before = len(served)
+            await asyncio.sleep(0.05)
+        assert len(served) < 300
+        async with asyncio.timeout(5):
+            for _ in range(500):
+                await reader.readuntil(b"\r\n\r\n")
+                await reader.readexactly(100_000)
+        assert len(served) == 500
+        writer.close()
+
+    serve(app, body)
