@@ -14,14 +14,20 @@ from labctl.embedded.images.connection import Connection
 Place = tuple[str, int]
 
 Translate = Callable[[Place, str], tuple[Place, str]]
-"""(destination, source address) → where kube-proxy sends it, and the source seen there; raises OSError where it
-refuses or drops."""
+"""(destination, source address) → where kube-proxy sends it, and the source seen there.
+
+Raises ConnectionRefusedError where it refuses, TimeoutError where it drops.
+"""
 
 Exchange = Callable[[bytes], Awaitable[bytes]]
 """A DNS question in wire format → its answer."""
 
 LOOPBACK = ipaddress.ip_network("127.0.0.0/24")
 """What a pod means by localhost; the rest of 127.0.0.0/8 is the embedded cluster."""
+
+
+SYN_TIMEOUT = 127.0
+"""Seconds until Linux gives up a connection that nobody answers (tcp_syn_retries = 6)."""
 
 
 class PodDialer:
@@ -43,7 +49,12 @@ class PodDialer:
         client = (source, 32768 + int.from_bytes(os.urandom(2), "big") % 28232)
         if ipaddress.ip_address(address[0]) in LOOPBACK:
             return self._to_pod(client, (source, address[1]), own=True)
-        place, seen = self._translate(address, source)
+        try:
+            place, seen = self._translate(address, source)
+        except TimeoutError:
+            # Dropped packets: the client's kernel tries for as long as tcp_syn_retries says.
+            await asyncio.sleep(SYN_TIMEOUT)
+            raise
         if self._network.port_at(*place) is not None or self._network.is_pod(place[0]):
             return self._to_pod((seen, client[1]), place)
         reader, writer = await asyncio.open_connection(*place)

@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Any
 
 from labctl.embedded.api.kubelet import ExecError, Streams
 from labctl.embedded.clientset import ApiError
@@ -122,7 +123,9 @@ async def run_command(record: ContainerRecord, command: Sequence[str], output: S
 
 
 async def attach(record: ContainerRecord, streams: Streams) -> int:
-    """Connect to a container's main process; returns when it ends or the client's input does.
+    """Connect to a container's main process; returns 0 when it ends or the client's input does.
+
+    How the process ended is no matter of the connection: clients read it from the pod's status.
 
     Raises:
         ApiError: The container does not run.
@@ -131,7 +134,8 @@ async def attach(record: ContainerRecord, streams: Streams) -> int:
     if container is None:
         raise ApiError(404, "NotFound", f'container not found ("{record.name}")')
     if not isinstance(container, ProcessContainer):
-        return await asyncio.shield(container.exited)
+        await asyncio.wait({container.exited})
+        return 0
     attached = []
     if streams.stdout is not None:
         attached.append((container.stdout, streams.stdout))
@@ -140,27 +144,27 @@ async def attach(record: ContainerRecord, streams: Streams) -> int:
     for output, sink in attached:
         output.attach(sink)
     try:
-        return await _attached(record, container, streams)
+        await _attached(record, container, streams)
     finally:
         for output, sink in attached:
             output.detach(sink)
+    return 0
 
 
-async def _attached(record: ContainerRecord, container: ProcessContainer, streams: Streams) -> int:
-    waiting: set[asyncio.Future[int]] = {container.exited}
-    feeding: asyncio.Task[int] | None = None
+async def _attached(record: ContainerRecord, container: ProcessContainer, streams: Streams) -> None:
+    waiting: set[asyncio.Future[Any]] = {container.exited}
+    feeding: asyncio.Task[None] | None = None
     if streams.stdin is not None and record.stdin is not None:
         feeding = asyncio.get_running_loop().create_task(_feed(record, container, streams))
         waiting.add(feeding)
     try:
-        done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        return done.pop().result()
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     finally:
         if feeding is not None:
             feeding.cancel()
 
 
-async def _feed(record: ContainerRecord, container: ProcessContainer, streams: Streams) -> int:
+async def _feed(record: ContainerRecord, container: ProcessContainer, streams: Streams) -> None:
     source: Source | None = streams.stdin
     assert source is not None
     assert record.stdin is not None
@@ -171,9 +175,8 @@ async def _feed(record: ContainerRecord, container: ProcessContainer, streams: S
         await _copy(source, record.stdin)
     if record.spec.get("stdinOnce"):
         record.stdin.close()
-        return await asyncio.shield(container.exited)
+        await asyncio.wait({container.exited})
     await asyncio.sleep(SETTLE)
-    return 0
 
 
 async def _copy(source: Source, target: Sink) -> None:

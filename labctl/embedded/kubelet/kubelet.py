@@ -173,6 +173,17 @@ class Kubelet:
         while True:
             await asyncio.sleep(self.settings.heartbeat_interval)
             node_objects.renew_leases(self._clientset, self._nodes, self.settings)
+            for node in self._nodes.values():
+                self._recover(node)
+
+    def _recover(self, node: NodeSpec) -> None:
+        """Say again that a node is ready which was given up while this process slept (a suspended laptop)."""
+        stored = self._clientset.get("nodes", "", node.name)
+        if stored is None or node_objects.is_ready(stored):
+            return
+        images = self._catalogue.node_images()
+        stored = node_objects.register(self._clientset, node, images, self.settings, self._boot_id)
+        self._recorder.event(stored, node.name, "Normal", "NodeReady", f"Node {node.name} status is now: NodeReady")
 
     # -- logs ---------------------------------------------------------------------------------------------------
 
@@ -253,7 +264,7 @@ class Kubelet:
             raise ApiError(404, "NotFound", f'pods "{pod}" not found', {"name": pod, "kind": "pods"})
         worker = self._workers.get((namespace, pod))
         if worker is None:
-            return None
+            return lost_log(stored, container)
         record = worker.record(container)
         if record is None:
             raise ApiError(400, "BadRequest", f"container {container} is not valid for pod {pod}")
@@ -268,6 +279,19 @@ class Kubelet:
             text = f'container "{container}" in pod "{pod}" is waiting to start: {reason}'
             raise ApiError(400, "BadRequest", text)
         return record.log
+
+
+def lost_log(pod: Obj, container: str) -> ContainerLog | None:
+    """What is left of the log of a container that ended before the daemon was started: the runtime's regret."""
+    status = pod.get("status") or {}
+    entries = [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
+    for entry in entries:
+        if entry["name"] == container and entry.get("containerID"):
+            log = ContainerLog()
+            log.append(f"unable to retrieve container logs for {entry['containerID']}")
+            log.close()
+            return log
+    return None
 
 
 _LOG_REASONS = {

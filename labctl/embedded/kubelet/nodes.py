@@ -117,6 +117,12 @@ def node_object(spec: NodeSpec, images: Sequence[Obj], settings: Settings, boot_
     }
 
 
+def is_ready(node: Obj) -> bool:
+    """Whether a node's Ready condition is true."""
+    conditions = (node.get("status") or {}).get("conditions") or []
+    return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
+
+
 def start_events(name: str) -> list[tuple[str, str]]:
     """Reason and message of the events that a starting kubelet writes about its node."""
     conditions = ("NodeHasSufficientMemory", "NodeHasNoDiskPressure", "NodeHasSufficientPID")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import copy
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any
@@ -180,6 +179,10 @@ class PodWorker:
         self.finished = True
         self._close()
         self.report()
+        # Of a pod that is over only its logs are wanted.
+        self._volumes, self._starter = {}, None
+        for record in self.records:
+            record.context = record.system = None
 
     def terminate(self, grace: float) -> None:
         """The pod was marked for deletion; a later call with a shorter grace cuts the first one short."""
@@ -279,8 +282,7 @@ class PodWorker:
         if status == stored.get("status"):
             return
         with contextlib.suppress(ApiError):
-            updated = {**stored, "status": copy.deepcopy(status)}
-            self.pod = self.host.clientset.update("pods", updated, subresource="status")
+            self.pod = self.host.clientset.update("pods", {**stored, "status": status}, subresource="status")
 
     # -- helpers ----------------------------------------------------------------------------------------------------
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from typing import Any
 
 import pytest
@@ -284,5 +285,74 @@ def test_many_pods_become_ready_quickly() -> None:
             cluster.api.create("pods", pod(f"web-{number}"))
         await eventually(lambda: all(cluster.ready(f"web-{number}") for number in range(50)))
         assert loop.time() - started < 3
+
+    run(body)
+
+
+def test_a_changed_image_restarts_the_container_in_place() -> None:
+    async def body(cluster: Cluster) -> None:
+        cluster.api.create("pods", pod("web", "nginx:1.25"))
+        await eventually(lambda: cluster.ready("web"))
+        changed = copy.deepcopy(cluster.pod("web"))
+        changed["spec"]["containers"][0]["image"] = "nginx:1.27"
+        cluster.api.update("pods", changed)
+        await eventually(lambda: cluster.container("web").get("image") == "docker.io/library/nginx:1.27")
+        assert cluster.container("web")["restartCount"] == 1
+        assert "Killing: Container c definition changed, will be restarted" in cluster.messages("web")
+        assert "BackOff" not in " ".join(cluster.messages("web"))
+
+    run(body)
+
+
+def test_a_debug_container_joins_a_running_pod() -> None:
+    async def body(cluster: Cluster) -> None:
+        cluster.api.create("pods", pod("web"))
+        await eventually(lambda: cluster.ready("web"))
+        changed = copy.deepcopy(cluster.pod("web"))
+        changed["spec"]["ephemeralContainers"] = [{"name": "dbg", "image": "busybox", "command": ["sleep", "100"]}]
+        cluster.api.update("pods", changed)
+        await eventually(lambda: cluster.pod("web")["status"].get("ephemeralContainerStatuses"))
+        status = cluster.container("web", 0, "ephemeralContainerStatuses")
+        assert "running" in status["state"]
+        assert status["ready"] is False
+        assert cluster.ready("web")
+
+    run(body)
+
+
+def test_cordoning_a_node_is_an_event_of_its_kubelet() -> None:
+    async def body(cluster: Cluster) -> None:
+        node = copy.deepcopy(cluster.api.objects["nodes", "", "k3s-w1"])
+        node["spec"]["unschedulable"] = True
+        cluster.api.update("nodes", node)
+        text = "NodeNotSchedulable: Node k3s-w1 status is now: NodeNotSchedulable"
+        await eventually(lambda: text in cluster.messages("k3s-w1"))
+        assert "Starting: Starting kubelet." in cluster.messages("k3s-w1")
+
+    run(body)
+
+
+def test_a_node_that_was_given_up_is_said_to_be_ready_again() -> None:
+    async def body(cluster: Cluster) -> None:
+        node = copy.deepcopy(cluster.api.objects["nodes", "", "k3s-w1"])
+        node["status"]["conditions"][-1]["status"] = "Unknown"
+        cluster.api.update("nodes", node, subresource="status")
+        await eventually(
+            lambda: cluster.api.objects["nodes", "", "k3s-w1"]["status"]["conditions"][-1]["status"] == "True"
+        )
+
+    run(body, heartbeat_interval=0.01)
+
+
+def test_logs_that_a_restart_lost_are_regretted() -> None:
+    async def body(cluster: Cluster) -> None:
+        cluster.api.create("pods", shell("done", "echo hi", restartPolicy="Never"))
+        await eventually(lambda: cluster.phase("done") == "Succeeded")
+        container_id = cluster.container("done")["containerID"]
+        again = cluster.new_kubelet()
+        again.start()
+        regret = f"unable to retrieve container logs for {container_id}\n"
+        assert again.logs("default", "done", "c") == regret.encode()
+        await again.stop()
 
     run(body)

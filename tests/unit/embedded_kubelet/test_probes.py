@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import asyncio
+
 from tests.unit.embedded_kubelet.cluster import Cluster, run
 from tests.unit.embedded_kubelet.fakes import eventually, pod
 
@@ -113,5 +115,26 @@ def test_repeated_failures_are_counted_on_one_event() -> None:
 
         await eventually(lambda: counts() and counts()[0] >= 5)
         assert len(counts()) == 1
+
+    run(body)
+
+
+def test_eager_probes_end_the_initial_delay_with_the_first_good_answer() -> None:
+    async def body(cluster: Cluster) -> None:
+        probe = {"httpGet": {"path": "/", "port": 80}, "initialDelaySeconds": 600}
+        cluster.api.create("pods", pod("eager", container={"readinessProbe": probe}))
+        await eventually(lambda: cluster.ready("eager"))
+
+    run(body, eager_probes=True)
+
+
+def test_the_initial_delay_is_kept_otherwise() -> None:
+    async def body(cluster: Cluster) -> None:
+        probe = {"httpGet": {"path": "/", "port": 80}, "initialDelaySeconds": 0.2}
+        cluster.api.create("pods", pod("patient", container={"readinessProbe": probe}))
+        await eventually(lambda: cluster.phase("patient") == "Running")
+        await asyncio.sleep(0.1)
+        assert not cluster.ready("patient")
+        await eventually(lambda: cluster.ready("patient"))
 
     run(body)
