@@ -34,6 +34,11 @@ def invalid_value(path: str, value: Any, detail: str) -> Cause:
     return Cause("FieldValueInvalid", path, f"Invalid value: {quote(value)}: {detail}")
 
 
+def without_value(path: str, detail: str) -> Cause:
+    """Something wrong with a field whose value is not worth showing."""
+    return Cause("FieldValueInvalid", path, f"Invalid value: {detail}")
+
+
 def required(path: str, detail: str = "") -> Cause:
     """A value that is missing."""
     return Cause("FieldValueRequired", path, f"Required value: {detail}" if detail else "Required value")

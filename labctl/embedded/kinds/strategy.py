@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable
 
 from labctl.embedded.clientset import Clientset, Obj
-from labctl.embedded.kinds import admission, pods, wire
+from labctl.embedded.kinds import admission, features, pods, wire
 from labctl.embedded.kinds.defaulting import reorder
 from labctl.embedded.kinds.resources import Resource
 from labctl.embedded.kinds.service_types import drop_type_dependent_fields
@@ -87,6 +87,7 @@ class Strategy:
         if wire.struct_of(resource) is None:
             _custom_create(resource, obj)
             return
+        features.drop_disabled(resource.kind, obj)
         if "status" in resource.subresources and resource.kind != "Node":
             obj["status"] = dict(_STATUS_AT_CREATION.get(resource.kind, {}))
         if resource.kind in _GENERATION_KINDS:
@@ -108,6 +109,7 @@ class Strategy:
         if wire.struct_of(resource) is None:
             _custom_update(resource, new, old)
             return
+        features.drop_disabled(resource.kind, new)
         if resource.kind == "Service":
             self._services.update(resource, new, old, state)
         if "status" in resource.subresources:
