@@ -20,6 +20,8 @@ class Settings:
         crash_shown: Seconds that a crash is shown as such before it becomes CrashLoopBackOff.
         sync_retry: Seconds until a failed sync is tried again, to which up to half is added at random.
         eager_probes: Ask containers already during `initialDelaySeconds`: then only a success counts.
+        pace: Seconds that it takes to make a pod's sandbox, and to take it down; 0 is as quick as can be. A real node
+            needs about one, which is what makes rollouts and watches show their steps.
         heartbeat_interval: Seconds between renewals of a node's Lease.
         lease_duration: `leaseDurationSeconds` of that Lease.
         cluster_dns: Address of the cluster's DNS service, for /etc/resolv.conf.
@@ -35,6 +37,7 @@ class Settings:
     crash_shown: float = 3.0
     sync_retry: float = 10.0
     eager_probes: bool = False
+    pace: float = 0.0
     heartbeat_interval: float = 10.0
     lease_duration: int = 40
     cluster_dns: str = "127.10.200.10"

@@ -101,6 +101,7 @@ class PodWorker:
     async def _run(self) -> None:
         self.report()
         await self._set_up_volumes()
+        await asyncio.sleep(self.host.settings.pace)
         await self._open_sandbox()
         if await self._initialise():
             mains = self._of_kind(Kind.MAIN)
@@ -197,6 +198,7 @@ class PodWorker:
         self.report()
         for kind in (Kind.EPHEMERAL, Kind.MAIN, Kind.INIT, Kind.SIDECAR):
             await self._stop_kind(kind, grace)
+        await asyncio.sleep(self.host.settings.pace)
         self.finished = True
         self._close()
         self.report()

@@ -356,3 +356,14 @@ def test_logs_that_a_restart_lost_are_regretted() -> None:
         await again.stop()
 
     run(body)
+
+
+def test_a_pace_lets_the_steps_of_a_pod_be_seen() -> None:
+    async def body(cluster: Cluster) -> None:
+        cluster.api.create("pods", pod("web"))
+        await eventually(lambda: cluster.waiting("web") == "ContainerCreating")
+        await asyncio.sleep(0.05)
+        assert cluster.waiting("web") == "ContainerCreating"
+        await eventually(lambda: cluster.ready("web"))
+
+    run(body, pace=0.1)
