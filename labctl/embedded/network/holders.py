@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import socket
 import sys
@@ -99,9 +100,14 @@ def _owner(proc: Path, inode: str) -> int:
 
 def _has_open(descriptors: Path, wanted: str) -> bool:
     try:
-        return any(str(link.readlink()) == wanted for link in descriptors.iterdir())
+        links = list(descriptors.iterdir())
     except OSError:  # it ended in between, or belongs to another user
         return False
+    for link in links:
+        with contextlib.suppress(OSError):  # closed in between
+            if str(link.readlink()) == wanted:
+                return True
+    return False
 
 
 def _command(proc: Path, pid: int) -> str:

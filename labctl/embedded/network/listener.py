@@ -25,6 +25,10 @@ class PortUnavailableError(ClusterError):
     """A port cannot be bound: somebody else has it, or this user may not."""
 
 
+class PortInUseError(PortUnavailableError):
+    """Somebody else has the port; it may become free."""
+
+
 def bound_socket(address: str, port: int) -> socket.socket:
     """A TCP socket bound to an address, not listening yet.
 
@@ -46,7 +50,7 @@ def _unavailable(address: str, port: int, error: OSError) -> PortUnavailableErro
     if error.errno == errno.EADDRINUSE:
         holder = who_listens(address, port)
         by = f"in use by {holder}" if holder else "in use"
-        return PortUnavailableError(f"{address}:{port} is {by}", hint="stop that process, or choose another port")
+        return PortInUseError(f"{address}:{port} is {by}", hint="stop that process, or choose another port")
     if error.errno == errno.EACCES:
         return PortUnavailableError(
             f"this user may not bind {address}:{port} (ports below 1024 are privileged)",

@@ -47,7 +47,7 @@ def _is_marked(
     """Whether the packet would carry KUBE-MARK-MASQ (or, to the pod itself, come from the node's own interface)."""
     from_pod = settings.is_pod_address(client) and not locally_made(client, entry)
     if server is None:
-        return not from_pod
+        return not from_pod and settings.is_pod_address(endpoint.address)
     if endpoint.address == client:
         return True  # hairpin: otherwise the pod would answer itself directly
     if server.kind is Kind.CLUSTER_IP:

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from labctl.embedded.network.listener import Accepted, Blackhole, Listener, PortUnavailableError, bound_socket
+from labctl.embedded.network.listener import (
+    Accepted,
+    Blackhole,
+    Listener,
+    PortInUseError,
+    PortUnavailableError,
+    bound_socket,
+)
 from labctl.embedded.network.settings import NetworkSettings, socket_address
+
+RETRY_INTERVAL = 5.0
+"""Seconds after which a port that somebody else had is tried again."""
 
 Place = tuple[str, int]
 """An address and a TCP port of the cluster."""
+
+_Opener = Callable[[socket.socket], Listener | Blackhole]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +33,8 @@ class Unbound:
 
     Attributes:
         address: Address in the cluster.
-        port: TCP port.
-        what: Whose it is, in words: `pod default/web`, `NodePort of Service default/web`.
+        port: Port.
+        what: Whose it is, in words: `NodePort of Service default/web`.
         reason: Why.
         hint: How to allow it; empty when there is no way.
     """
@@ -43,22 +57,18 @@ class Sockets:
     def __init__(self, settings: NetworkSettings, bind: Callable[[str, int], socket.socket] = bound_socket) -> None:
         self._settings = settings
         self._bind = bind
-        self._unbound: dict[Place, Unbound] = {}
         self._open: dict[Place, Listener | Blackhole] = {}
+        self._unbound: dict[Place, Unbound] = {}
+        self._waiting: dict[Place, _Opener] = {}
+        self._timer: asyncio.TimerHandle | None = None
 
     def listen(self, place: Place, what: str, accepted: Accepted) -> None:
         """Accept connections there; remembered as unbound when the place cannot have a socket."""
-        self.close(place)
-        bound = self._bound(place, what)
-        if bound is not None:
-            self._open[place] = Listener(bound, accepted)
+        self._start(place, what, lambda bound: Listener(bound, accepted))
 
     def swallow(self, place: Place, what: str) -> None:
         """Let connections there time out; remembered as unbound when the place cannot have a socket."""
-        self.close(place)
-        bound = self._bound(place, what)
-        if bound is not None:
-            self._open[place] = Blackhole(bound)
+        self._start(place, what, Blackhole)
 
     def bind_datagram(self, place: Place, what: str) -> socket.socket | None:
         """A bound UDP socket, which the caller closes; None, and remembered, when the place cannot have one."""
@@ -78,18 +88,35 @@ class Sockets:
     def close(self, place: Place) -> None:
         """Refuse connections there; open ones go on."""
         self._unbound.pop(place, None)
+        self._waiting.pop(place, None)
         opened = self._open.pop(place, None)
         if opened is not None:
             opened.close()
 
     def close_all(self) -> None:
         """Refuse all new connections."""
-        for place in list(self._open):
+        for place in [*self._open, *self._waiting]:
             self.close(place)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def unbound(self) -> list[Unbound]:
         """Every wanted address that has no socket, in order."""
         return sorted(self._unbound.values(), key=lambda entry: (socket.inet_aton(entry.address), entry.port))
+
+    def _start(self, place: Place, what: str, opener: _Opener) -> None:
+        self.close(place)
+        where = self._where(place, what)
+        if where is None:
+            return
+        try:
+            self._open[place] = opener(self._bind(*where))
+        except PortUnavailableError as error:
+            self._unbound[place] = Unbound(*place, what, error.message, error.hint)
+            if isinstance(error, PortInUseError):
+                self._waiting[place] = opener
+                self._retry_later()
 
     def _where(self, place: Place, what: str) -> Place | None:
         where = socket_address(self._settings, *place)
@@ -98,12 +125,21 @@ class Sockets:
             self._unbound[place] = Unbound(*place, what, reason)
         return where
 
-    def _bound(self, place: Place, what: str) -> socket.socket | None:
-        where = self._where(place, what)
-        if where is None:
-            return None
-        try:
-            return self._bind(*where)
-        except PortUnavailableError as error:
-            self._unbound[place] = Unbound(*place, what, error.message, error.hint)
-            return None
+    def _retry_later(self) -> None:
+        if self._timer is None and self._waiting:
+            self._timer = asyncio.get_running_loop().call_later(RETRY_INTERVAL, self._retry)
+
+    def _retry(self) -> None:
+        """Try the ports that somebody else had."""
+        self._timer = None
+        for place, opener in list(self._waiting.items()):
+            with contextlib.suppress(OSError):
+                where = socket_address(self._settings, *place)
+                assert where is not None
+                with socket.socket() as probe:  # quietly: who has it is known already
+                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                    probe.bind(where)
+                    probe.listen()
+                what = self._unbound[place].what
+                self._start(place, what, opener)
+        self._retry_later()

@@ -67,6 +67,10 @@ def server(kind: Kind, *, node: str = "", local: bool = False) -> VirtualServer:
         (None, HOST, POD_W1, "127.78.0.0"),
         (None, W1, POD_W1, "127.78.1.1"),
         (None, W1, POD_S, "127.78.1.0"),
+        # a pod with host networking
+        (None, HOST, W1, HOST),
+        (None, POD_S, W1, S),
+        (None, POD_W1, W1, POD_W1),
     ],
 )
 def test_source_seen(virtual: VirtualServer | None, client: str, target: str, seen: str) -> None:

@@ -57,6 +57,7 @@ class Bed:
 
     def close(self) -> None:
         self.proxy.stop()
+        self.network.sockets.close_all()
         for name in self.pods:
             self.network.remove_pod(name)
 
@@ -277,6 +278,26 @@ def test_port_of_somebody_else_is_listed_with_the_process_that_has_it() -> None:
                 assert missing.what == "NodePort of Service default/web"
                 assert "in use by python" in missing.reason
                 assert "(process " in missing.reason
+
+    run(body)
+
+
+def test_port_is_taken_as_soon_as_its_holder_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("labctl.embedded.network.sockets.RETRY_INTERVAL", 0.01)
+
+    async def body() -> None:
+        holder = socket.create_server((W2, 31080))
+        async with bed() as it:
+            it.service()
+            it.slice("a")
+            assert len(it.network.unbound()) == 1
+            await asyncio.sleep(0.03)
+            assert "in use by" in it.network.unbound()[0].reason
+            holder.close()
+            async with asyncio.timeout(2):
+                while it.network.unbound():  # noqa: ASYNC110 - the timer tells nobody
+                    await asyncio.sleep(0.005)
+            assert (await ask(W2, 31080)).startswith("a")
 
     run(body)
 
