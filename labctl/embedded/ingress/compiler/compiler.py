@@ -42,6 +42,12 @@ class Changes:
     services: frozenset[str] = frozenset()
     secrets: frozenset[str] = frozenset()
 
+    def and_then(self, later: Changes) -> Changes:
+        """Both together."""
+        return Changes(
+            self.everything or later.everything, self.services | later.services, self.secrets | later.secrets
+        )
+
 
 @dataclass(slots=True)
 class _Dirty:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from labctl.embedded.clientset import Change, Clientset, Obj
 from labctl.embedded.cni import PodNetwork
-from labctl.embedded.ingress.compiler.compiler import Compiler
+from labctl.embedded.ingress.compiler.compiler import Changes, Compiler
+from labctl.embedded.ingress.compiler.parsed import ParsedIngress
 from labctl.embedded.ingress.controller.accesslog import AccessLog
 from labctl.embedded.ingress.controller.equality import needs_reload, same_backends, same_certificates
 from labctl.embedded.ingress.controller.flags import Flags
@@ -79,10 +80,12 @@ class Controller:
         self.reloads = 0
         self._clientset = clientset
         self._output = output
-        self._test = test
+        self.test = test
         self._pod: Obj = _pod_reference(identity)
         self.store = ObjectStore(flags, fake, log=self.journal.log, notify=self._notify, changed=self._changed)
         self.compiler = Compiler(flags.default_backend_service)
+        self._trials = Compiler(flags.default_backend_service)
+        self._untried = Changes()
         self.metrics = Metrics(identity, flags.controller_class)
         self._running: Configuration | None = None
         self._access_log = AccessLog(self.store.settings, output)
@@ -169,7 +172,7 @@ class Controller:
         self._timer = None
         began = time.monotonic()
         lines: list[LogLine] = []
-        configuration = self.compiler.compile(self.store.ingresses, self.store, self.store.take_changes(), lines)
+        configuration = self.compiler.compile(self.store.ingresses, self.store, self._take_changes(), lines)
         self.journal.log_all(lines)
         error = self._apply(configuration)
         if error:
@@ -181,6 +184,17 @@ class Controller:
             self._write_status()
         self._last_sync = time.monotonic()
         self._last_cost = self._last_sync - began
+
+    def _take_changes(self) -> Changes:
+        changes = self.store.take_changes()
+        self._untried = self._untried.and_then(changes)
+        return changes
+
+    def trial(self, key: str, ingress: ParsedIngress, log: list[LogLine]) -> Configuration:
+        """What the configuration would be with an Ingress that the API has not taken yet."""
+        self._untried = self._untried.and_then(self.store.peek_changes())
+        changes, self._untried = self._untried, Changes(everything=False)
+        return self._trials.compile({**self.store.ingresses, key: ingress}, self.store, changes, log)
 
     def _apply(self, new: Configuration) -> str:
         """Take a configuration over, with a reload where it takes one; returns why it cannot be."""
@@ -197,7 +211,7 @@ class Controller:
             return ""
         message = '"Configuration changes detected, backend reload required"'
         self.journal.log(LogLine("I", "controller.go:193", message))
-        error = self._test(new)
+        error = self.test(new)
         if error:
             return error
         self.plane.reload(new)

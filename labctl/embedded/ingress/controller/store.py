@@ -144,7 +144,12 @@ class ObjectStore:
 
     def take_changes(self) -> Changes:
         """What changed since the last call."""
-        pending, self._pending = self._pending, _Pending(everything=False)
+        changes, self._pending = self.peek_changes(), _Pending(everything=False)
+        return changes
+
+    def peek_changes(self) -> Changes:
+        """What changed since `take_changes` was called."""
+        pending = self._pending
         return Changes(pending.everything, frozenset(pending.services), frozenset(pending.secrets))
 
     # Events
@@ -259,8 +264,6 @@ class ObjectStore:
                 self._sync_ingress(ingress)
         if ours:
             self._changed()
-        elif key in {self._settings.proxy_set_headers, self._settings.add_headers}:
-            self._pending.everything = True
 
     def _refers_to_config_map(self, ingress: Obj) -> bool:
         annotations = ingress["metadata"].get("annotations") or {}

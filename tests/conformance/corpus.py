@@ -1,0 +1,62 @@
+"""Reading recorded cases: `<group>.json` or `<group>.json.gz`, in the schema of the corpus' README."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+Json = dict[str, Any]
+BUNDLED = Path(__file__).parent / "corpus"
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One recorded case.
+
+    Attributes:
+        group: Name of its group.
+        data: The case as recorded.
+    """
+
+    group: str
+    data: Json
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return str(self.data["name"])
+
+    @property
+    def results(self) -> list[Json]:
+        """Requests and actions with what was observed, in order."""
+        return list(self.data["results"])
+
+    @property
+    def patience(self) -> float:
+        """Seconds that the case spends waiting, roughly."""
+        seconds = 0.0
+        for entry in self.results:
+            seconds += entry.get("s", 0.0)
+            seconds += float(entry["observed"].get("elapsed") or 0.0) if "request" in entry else 0.0
+        return seconds
+
+
+def load(directory: Path) -> Iterator[Case]:
+    """All cases of a directory, by group.
+
+    Raises:
+        FileNotFoundError: There is no group in it.
+    """
+    files = sorted([*directory.glob("*.json"), *directory.glob("*.json.gz")])
+    if not files:
+        raise FileNotFoundError(f"{directory} holds no <group>.json")
+    for path in files:
+        opened = gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8")
+        with opened as stream:
+            group: Mapping[str, Any] = json.load(stream)
+        for case in group["cases"]:
+            yield Case(str(group["group"]), case)
