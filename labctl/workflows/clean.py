@@ -41,7 +41,7 @@ def _clean(api: KubeApi, lab: str, env: Env, timeout: float, *, dry_run: bool) -
     own = [describe(obj) for obj in found if labs_of(obj) == {lab}]
     if dry_run:
         return StepDone(lab, f"would remove {', '.join(own)}", changed=False)
-    count = remove_lab(api, lab)
+    count = remove_lab(api, lab, wait_for_pods=True)
 
     def gone() -> bool | Pending:
         left = [describe(obj) for obj in objects_of_lab(api, lab)]

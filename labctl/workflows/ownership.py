@@ -83,14 +83,18 @@ def objects_of_lab(api: KubeApi, lab: str) -> list[Obj]:
     return [obj for version, kind in LAB_KINDS for obj in api.list(version, kind, selector=lab_label(lab))]
 
 
-def remove_lab(api: KubeApi, lab: str) -> int:
-    """Delete the lab's objects, and take its mark off those that other labs share; returns how many were deleted."""
+def remove_lab(api: KubeApi, lab: str, *, wait_for_pods: bool = False) -> int:
+    """Delete the lab's objects, and take its mark off those that other labs share; returns how many were deleted.
+
+    With `wait_for_pods` a Deployment stays visible until its pods are gone (foreground deletion).
+    """
+    propagation = "Foreground" if wait_for_pods else "Background"
     deleted = 0
     for obj in objects_of_lab(api, lab):
         if labs_of(obj) - {lab}:
             _unmark(api, obj, lab)
         else:
-            deleted += api.delete(obj)
+            deleted += api.delete(obj, propagation=propagation)
     return deleted
 
 

@@ -49,9 +49,21 @@ class SharedState:
 
     Attributes:
         ewma: Per peer its average response time (seconds) and when it was updated last.
+        starts: Per backend its peers, and where the last worker's round robin began.
     """
 
     ewma: dict[str, tuple[float, float]] = field(default_factory=dict)
+    starts: dict[str, tuple[tuple[str, ...], int]] = field(default_factory=dict)
+
+    def next_start(self, backend: str, peers: tuple[str, ...], random: Random) -> int:
+        """Where a worker's round robin begins: the first at random, every further one a step behind the one before.
+
+        So workers that get requests in turn do not all favour the same peer with the remainder.
+        """
+        known, last = self.starts.get(backend, ((), 0))
+        start = (last - 1) % len(peers) if known == peers else random.randrange(len(peers))
+        self.starts[backend] = (peers, start)
+        return start
 
 
 class Balancer:
@@ -100,7 +112,7 @@ class RoundRobin(Balancer):
 
     def _set_peers(self, peers: tuple[str, ...]) -> None:
         self.peers = peers
-        self._last = self.random.randrange(len(peers)) if peers else 0
+        self._last = self.shared.next_start(self.backend.name, peers, self.random) if peers else 0
 
     def balance(self, asking: Asking, now: float) -> str | None:
         """The one after the last."""
