@@ -83,7 +83,7 @@ class Connection(asyncio.Protocol):
         """The client sends no more: like nginx, what is still being worked on is given up (its 499)."""
         if self._duplex is not None:
             self._duplex.ended()
-            return True
+            return self._transport.can_write_eof()  # TLS has no half-closed connections
         if self._task is not None:
             self._task.cancel()
         return False
