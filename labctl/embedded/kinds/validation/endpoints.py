@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from labctl.embedded.clientset import Obj
-from labctl.embedded.kinds.addresses import ip_causes, parse_ip
+from labctl.embedded.kinds.addresses import Address, ip_causes, parse_ip
 from labctl.embedded.kinds.field import Cause, duplicate, invalid_value, not_supported, required, too_many
 from labctl.embedded.kinds.validation.formats import (
     all_of,
@@ -34,7 +34,7 @@ def endpoint_ip(path: str, text: str) -> list[Cause]:
     causes = []
     if address.is_unspecified:
         causes.append(invalid_value(path, text, f"may not be unspecified ({text})"))
-    if address.is_loopback:
+    if _is_own_loopback(address):
         causes.append(invalid_value(path, text, "may not be in the loopback range (127.0.0.0/8, ::1/128)"))
     if address.is_link_local:
         causes.append(invalid_value(path, text, "may not be in the link-local range (169.254.0.0/16, fe80::/10)"))
@@ -42,6 +42,12 @@ def endpoint_ip(path: str, text: str) -> list[Cause]:
         detail = "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)"
         causes.append(invalid_value(path, text, detail))
     return causes
+
+
+def _is_own_loopback(address: Address) -> bool:
+    """Whether an address is the machine's own. The embedded cluster's nodes, pods and Services live in 127.0.0.0/8
+    too, so here only 127.0.0.0/24 counts as loopback."""
+    return address.is_loopback and (address.version == 6 or address.packed[:3] == b"\x7f\0\0")
 
 
 def _is_link_local_multicast(packed: bytes) -> bool:
