@@ -17,7 +17,8 @@ class Controller(Protocol):
     Attributes:
         name: Component name, the source of its events, for example `deployment-controller`.
         host: Host part of its events' source; empty for most.
-        resources: What it watches.
+        resources: What it watches; nothing means everything.
+        delay: Seconds between a change and its look at it.
     """
 
     @property
@@ -30,6 +31,10 @@ class Controller(Protocol):
 
     @property
     def resources(self) -> frozenset[str]:
+        """See the class."""
+
+    @property
+    def delay(self) -> float:
         """See the class."""
 
     def keys(self, change: Change, view: View) -> Iterable[Key]:
@@ -54,6 +59,7 @@ class BaseController:
     name: str = ""
     host: str = ""
     resources: frozenset[str] = frozenset()
+    delay: float = 0.0
 
     def failed(self, view: View, key: Key, now: float, error: ApiError) -> Plan:
         """Nothing: the retry with growing delay is enough."""

@@ -24,6 +24,14 @@ class GarbageCollector(BaseController):
 
     name = "garbage-collector-controller"
 
+    def __init__(self, delay: float = 0.0) -> None:
+        """Make a controller.
+
+        Args:
+            delay: Seconds between a change and what it does about it.
+        """
+        self.delay = delay
+
     def keys(self, change: Change, view: View) -> Iterable[Key]:
         """The object when its owners or finalizers matter, and whoever depends on it when it is gone."""
         obj = change.object

@@ -22,6 +22,7 @@ class WorkQueue(Generic[T]):
         self._due: dict[T, float] = {}
         self._timers: list[tuple[float, int, T]] = []
         self._failures: dict[T, int] = {}
+        self._soon: set[T] = set()
         self._sequence = 0
 
     def __len__(self) -> int:
@@ -29,6 +30,10 @@ class WorkQueue(Generic[T]):
 
     def __contains__(self, item: object) -> bool:
         return item in self._waiting
+
+    def is_idle(self) -> bool:
+        """Whether nothing is queued, now or after a short delay (what is planned for a time does not count)."""
+        return not self._ready and not self._soon
 
     def add(self, item: T) -> None:
         """Queue it, unless it is queued."""
@@ -40,6 +45,7 @@ class WorkQueue(Generic[T]):
         """The next piece of work. What was planned for later is planned anew by who does it."""
         item = self._ready.popleft()
         self._waiting.discard(item)
+        self._soon.discard(item)
         self._due.pop(item, None)
         return item
 
@@ -50,6 +56,12 @@ class WorkQueue(Generic[T]):
         self._due[item] = when
         self._sequence += 1
         heapq.heappush(self._timers, (when, self._sequence, item))
+
+    def add_soon(self, item: T, when: float) -> None:
+        """Queue it after a short delay, unless it is queued."""
+        if item not in self._waiting and item not in self._soon:
+            self._soon.add(item)
+            self.add_at(item, when)
 
     def add_failed(self, item: T, now: float) -> None:
         """Queue it after a delay that doubles with every failure in a row."""

@@ -80,7 +80,7 @@ def all_controllers(
     if issue_token is not None:
         yield TokenController(issue_token, settings.root_ca)
     yield EventTTLController(settings.event_ttl)
-    yield GarbageCollector()
+    yield GarbageCollector(settings.garbage_delay)
     yield NamespaceController()
 
 

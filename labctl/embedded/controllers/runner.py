@@ -18,7 +18,7 @@ from labctl.embedded.controllers.registry import all_controllers, observed_resou
 from labctl.embedded.controllers.settings import ControllerSettings
 from labctl.embedded.controllers.tokens import IssueToken
 from labctl.embedded.controllers.view import Cache, Place
-from labctl.embedded.controllers.wanted import Create, Delete, Note, Plan, Recheck, Record, Update, Wanted
+from labctl.embedded.controllers.wanted import Create, Delete, Note, Recheck, Record, Update, Wanted
 from labctl.env import Clock
 
 _log = logging.getLogger(__name__)
@@ -89,6 +89,7 @@ class ControllerManager:
         """Read the cluster and begin. Must be called on the event loop (or with the loop given)."""
         self._loop = self._loop or asyncio.get_running_loop()
         self._running = True
+        self._cache, self._queue = Cache(), WorkQueue()
         self._unsubscribe = self._clientset.subscribe(self._observe)
         for resource in observed_resources(self._clientset):
             self._cache.fill(resource, self._list(resource))
@@ -111,7 +112,7 @@ class ControllerManager:
     @property
     def settled(self) -> bool:
         """Whether no work is queued or under way (work that waits for its time does not count)."""
-        return self._work is None and not self._queue
+        return self._work is None and self._queue.is_idle()
 
     async def wait_settled(self) -> None:
         """Wait until there is no work. Who waits decides for how long (`asyncio.timeout`)."""
@@ -119,6 +120,10 @@ class ControllerManager:
             waiter = asyncio.get_running_loop().create_future()
             self._idle.append(waiter)
             await waiter
+
+    @property
+    def _has_work(self) -> bool:
+        return self._work is not None or len(self._queue) > 0
 
     def _now(self) -> float:
         return self._clock.now().timestamp()
@@ -137,13 +142,17 @@ class ControllerManager:
 
     def _dispatch(self, change: Change) -> None:
         for index in (*self._watchers.get(change.resource, ()), *self._everywhere):
-            for key in self._controllers[index].keys(change, self._cache):
-                self._queue.add((index, key))
+            controller = self._controllers[index]
+            for key in controller.keys(change, self._cache):
+                if controller.delay:
+                    self._queue.add_soon((index, key), self._now() + controller.delay)
+                else:
+                    self._queue.add((index, key))
 
     def _wake(self) -> None:
         if not self._running or self._loop is None:
             return
-        if self._turn_handle is None and not self.settled:
+        if self._turn_handle is None and self._has_work:
             self._turn_handle = self._loop.call_soon(self._turn)
         self._set_timer()
 
@@ -165,7 +174,7 @@ class ControllerManager:
         self._turn_handle = None
         ends = time.perf_counter() + self._settings.turn
         try:
-            while self._running and not self.settled:
+            while self._running and self._has_work:
                 if self._work is None:
                     self._work = self._begin(self._queue.pop())
                 self._proceed(self._work, ends)
@@ -268,6 +277,3 @@ class ControllerManager:
             )
         else:
             self.recorder.record(record.about, note, self._now(), component=controller.name, host=controller.host)
-
-
-__all__ = ["ControllerManager", "Plan"]

@@ -19,6 +19,8 @@ class ControllerSettings:
         autoscaler_period: How long after its creation a HorizontalPodAutoscaler is first looked at
             (`--horizontal-pod-autoscaler-sync-period`).
         event_ttl: How long events are kept (`--event-ttl`).
+        garbage_delay: How long after its owner a dependent is deleted. The real collector follows a client's requests
+            at a distance too: what one `kubectl delete -f` names goes first, then what depended on it.
         turn: How long the controllers may work before everything else on the event loop has its turn.
         seed: Seed of the scheduler's choice among equally good nodes; None takes the system's randomness.
     """
@@ -29,5 +31,6 @@ class ControllerSettings:
     node_monitor_grace_period: float = 50.0
     autoscaler_period: float = 15.0
     event_ttl: float = 3600.0
+    garbage_delay: float = 0.03
     turn: float = 0.004
     seed: int | None = None

@@ -214,7 +214,7 @@ class Cluster:
         self.api = MemoryClientset(clock)
         self.kubelet = InstantKubelet(self.api)
         self.manager = ControllerManager(
-            self.api, settings or ControllerSettings(root_ca="CA", seed=1), clock=self.api.clock
+            self.api, settings or ControllerSettings(root_ca="CA", seed=1, garbage_delay=0.001), clock=self.api.clock
         )
         for name in ("k3s-s", "k3s-w1", "k3s-w2", "k3s-w3"):
             self.api.create("nodes", node(name))

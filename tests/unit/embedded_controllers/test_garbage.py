@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from labctl.embedded.clientset import DeleteOptions, Obj
-from tests.unit.embedded_controllers.cluster import Cluster, deployment, run
+from labctl.embedded.controllers import ControllerSettings
+from tests.unit.embedded_controllers.cluster import Cluster, deployment, run, service
 
 
 def _count(cluster: Cluster) -> dict[str, int]:
@@ -103,3 +106,22 @@ def test_custom_resources_own_like_any_other() -> None:
         assert cluster.api.get("configmaps", "default", "child") is None
 
     run(scenario)
+
+
+def test_what_one_client_deletes_together_goes_before_what_depended_on_it() -> None:
+    async def scenario(cluster: Cluster) -> None:
+        cluster.api.create("services", service("web", "web"))
+        cluster.api.create("deployments.apps", deployment("web"))
+        await cluster.settle()
+        start = len(cluster.api.log)
+        cluster.api.delete("deployments.apps", "default", "web")
+        for _ in range(10):
+            await asyncio.sleep(0)
+        cluster.api.delete("services", "default", "web")
+        await cluster.settle()
+        seen = [change for change in cluster.api.log[start:] if change.resource in ("endpoints", "pods")]
+        assert (seen[0].resource, seen[0].type) == ("endpoints", "DELETED")
+        assert "subsets" in seen[0].object
+        assert cluster.api.list("pods") == []
+
+    run(scenario, settings=ControllerSettings(root_ca="CA", seed=1, garbage_delay=0.05))

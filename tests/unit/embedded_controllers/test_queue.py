@@ -66,3 +66,16 @@ def test_the_wait_has_a_limit() -> None:
         queue.pop()
     queue.add_failed("a", 0.0)
     assert queue.next_time() == 1000.0
+
+
+def test_an_item_after_a_short_delay_counts_as_work_and_one_for_a_time_does_not() -> None:
+    queue: WorkQueue[str] = WorkQueue()
+    queue.add_at("planned", 50.0)
+    assert queue.is_idle()
+    queue.add_soon("soon", 10.0)
+    queue.add_soon("soon", 11.0)
+    assert not queue.is_idle()
+    queue.release(10.0)
+    assert queue.pop() == "soon"
+    assert queue.is_idle()
+    assert queue.next_time() == 50.0

@@ -135,7 +135,7 @@ def _write(view: View, service: Obj, ports: Ports, endpoints: list[Obj], entry: 
     if entry is None:
         changed_at = _trigger(view, service, endpoints, ()) or service["metadata"].get("creationTimestamp")
         return [Create(SLICES, _new(service, body, changed_at))]
-    labels = _labels(service, meta.labels(entry))
+    labels = _labels(service)
     if all(entry.get(field) == value for field, value in body.items()) and labels == meta.labels(entry):
         return []
     changed_at = _trigger(view, service, endpoints, entry.get("endpoints") or ())
@@ -155,7 +155,7 @@ def _body(service: Obj, ports: Ports, endpoints: list[Obj]) -> Obj:
     return {"addressType": family, "endpoints": endpoints or None, "ports": found or None}
 
 
-def _labels(service: Obj, known: dict[str, str] | object = None) -> dict[str, str]:
+def _labels(service: Obj) -> dict[str, str]:
     found = {
         label: value
         for label, value in meta.labels(service).items()
