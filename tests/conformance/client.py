@@ -121,10 +121,10 @@ class Client:
         for name, value in (("User-Agent", "lab/1"), ("Accept", "*/*")):
             if name.lower() not in names:
                 lines.append(f"{name}: {value}")
-        lines += [f"{name}: {value}" for name, value in pairs]
         cookies = {**self.jars.get(request.get("jar", ""), {}), **(request.get("cookies") or {})}
         if cookies:
             lines.append("Cookie: " + "; ".join(f"{name}={value}" for name, value in cookies.items()))
+        lines += [f"{name}: {value}" for name, value in pairs]
         if request.get("chunked"):
             lines.append("Transfer-Encoding: chunked")
             data = b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,7 +14,9 @@ Json = dict[str, Any]
 Difference = tuple[str, Any, Any]
 """What differs, what was recorded, what came."""
 
-_FRAMING = frozenset({"content-length", "transfer-encoding", "date"})
+_NOT_COMPARED = frozenset({"content-length", "transfer-encoding", "date", "x-pod"})
+"""Framing and time; the pod is compared by itself."""
+
 _RANDOM_ID = re.compile(r"[0-9a-f]{32}")
 _STICKY = re.compile(r"[0-9a-f]{32}\|[0-9a-f]{32}|[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+")
 _EXPIRES = re.compile(r"(?i)expires=[^;]+")
@@ -33,7 +34,8 @@ class Comparison:
         text = str(case.data["manifests"]) + str(case.data.get("configmap", ""))
         self._uneven = "ewma" in text
         self._hashed = "upstream-hash-by" in text
-        self._families = not self._hashed
+        self._weighted = _is_weighted(case.data)
+        self._singles: dict[str, list[tuple[str, str]]] = {}
 
     def result(self, entry: Json, got: Json) -> list[Difference]:
         """All differences between a recorded result and what came."""
@@ -58,8 +60,11 @@ class Comparison:
         wanted, found = _headers(recorded), _headers(got)
         if wanted != found:
             yield "headers", wanted, found
-        if self._pod(recorded.get("pod")) != self._pod(got.get("pod")):
-            yield "pod", recorded.get("pod"), got.get("pod")
+        pods = recorded.get("pod"), got.get("pod")
+        if self._weighted and None not in pods:
+            self._singles.setdefault(str(request), []).append((str(pods[0])[:1], str(pods[1])[:1]))
+        elif self._pod(pods[0]) != self._pod(pods[1]):
+            yield "pod", *pods
         yield from _seen(recorded.get("backend_saw"), got.get("backend_saw"), request)
         yield from _bodies(recorded, got)
         if recorded.get("tls") != got.get("tls"):
@@ -69,6 +74,13 @@ class Comparison:
     def _pod(self, pod: str | None) -> str | None:
         """A pod as far as the rules decide it: its Service's family, or itself where a hash chooses it."""
         return pod if pod is None or self._hashed else pod[:1]
+
+    def pooled(self) -> Iterable[tuple[str, Difference]]:
+        """Differences between requests that were sent one by one and that chance decides, taken together."""
+        for request, pairs in self._singles.items():
+            recorded, got = (Counter(pair[side] for pair in pairs) for side in (0, 1))
+            if not _alike(recorded, got, exact=False):
+                yield request, ("pods", dict(recorded), dict(got))
 
     # Many requests
 
@@ -86,6 +98,12 @@ class Comparison:
             yield "pod_histogram", pods[0], pods[1]
         if (recorded["responses_with_set_cookie"] > 0) != (got["responses_with_set_cookie"] > 0):
             yield "responses_with_set_cookie", recorded["responses_with_set_cookie"], got["responses_with_set_cookie"]
+
+
+def _is_weighted(data: Json) -> bool:
+    """Whether chance sends some requests to a canary."""
+    weights = re.findall(r"canary-weight': '(\d+)'", str(data["manifests"]) + str(data["results"]))
+    return any(0 < int(weight) < 100 for weight in weights)
 
 
 def _certain(recorded: Json) -> bool:
@@ -137,7 +155,7 @@ def _truncated(observed: Json) -> bool:
 
 def _headers(observed: Json) -> list[list[str]]:
     """Headers that do not depend on the body's framing, with what is random masked."""
-    kept = [pair for pair in observed.get("headers", ()) if pair[0].lower() not in _FRAMING]
+    kept = [pair for pair in observed.get("headers", ()) if pair[0].lower() not in _NOT_COMPARED]
     return [[name, _masked(name, value)] for name, value in kept]
 
 
@@ -148,7 +166,7 @@ def _masked(name: str, value: str) -> str:
     if lower in {"x-request-id", "x-auth-request-redirect"}:
         return _RANDOM_ID.sub("*", value)
     if lower == "ssl-client-cert":
-        return value[:40]
+        return value[:27]
     if len(value) > 200:
         return re.sub(r"(.)\1{99,}(\.\.\.\(\d+ bytes\))?", r"\1...", value)
     return re.sub(r"(.)\1{99,}\.\.\.\(\d+ bytes\)", r"\1...", value)
@@ -269,7 +287,3 @@ def _shape(line: str) -> str:
     """A line of the controller's own ports with numbers masked."""
     return re.sub(r"(?<![\w.])-?\d+(\.\d+)?(e[+-]?\d+)?\b", "#", line)
 
-
-def tail(statistic: float, degrees: int) -> float:
-    """Probability of a chi-square statistic at least this large."""
-    return math.exp(-statistic / 2) if degrees == 2 else chi_square_tail(statistic, degrees)

@@ -28,9 +28,10 @@ class Answer:
         content_type: Content-Type, empty for none.
         special: Which variant of the 400 page.
         close: Whether the connection ends after it.
+        location: A Location that nginx made absolute itself, which it writes before Connection.
     """
 
-    __slots__ = ("body", "close", "content_type", "headers", "reason", "special", "status")
+    __slots__ = ("body", "close", "content_type", "headers", "location", "reason", "special", "status")
 
     def __init__(
         self,
@@ -49,12 +50,16 @@ class Answer:
         self.special = special
         self.close = close or status in pages.CLOSING
         self.reason = ""
+        self.location = ""
 
 
 def redirect(exchange: Exchange, status: int, url: str) -> Answer:
     """A redirect; a path becomes a URL of this host."""
-    location = f"{exchange.scheme}://{exchange.host}{url}" if url.startswith("/") else url
-    return Answer(status, headers=[("Location", location)])
+    if not url.startswith("/"):
+        return Answer(status, headers=[("Location", url)])
+    answer = Answer(status)
+    answer.location = f"{exchange.scheme}://{exchange.host}{url}"
+    return answer
 
 
 def http_date() -> str:

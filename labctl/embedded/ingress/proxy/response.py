@@ -81,7 +81,7 @@ class ResponseWriter:
         self._no_body = exchange.method == "HEAD" or answer.status in _NO_BODY
         headers = [*answer.headers, *exchange.response_headers]
         length = None if answer.status in _NO_BODY else len(body)
-        head = self._head(answer.status, answer.reason, content_type, length, headers, plan)
+        head = self._head(answer.status, answer.reason, content_type, length, headers, plan, location=answer.location)
         self.sent = 0 if self._no_body else len(body)
         self._client.write(head if self._no_body else head + body)
         self._client.finished()
@@ -171,6 +171,7 @@ class ResponseWriter:
         headers: Headers,
         plan: LocationPlan | None,
         *,
+        location: str = "",
         vary: bool = False,
     ) -> bytes:
         exchange, generation = self._exchange, self._generation
@@ -188,6 +189,8 @@ class ResponseWriter:
             lines.append(f"Content-Type: {content_type}")
         if length is not None:
             lines.append(f"Content-Length: {length}")
+        if location:
+            lines.append(f"Location: {location}")
         if self._chunked:
             lines.append("Transfer-Encoding: chunked")
         if status == 101:
