@@ -135,7 +135,7 @@ def test_probe_needs_no_cluster_file(study: Shell) -> None:
 
 def test_clean_removes_what_run_applied(study: Shell) -> None:
     assert study.labctl("run", "path").code == 0
-    assert study.labctl("clean", "path").code == 0
+    assert study.labctl("clean", "--all").code == 0
     left = study.kubectl("get", "deploy,svc,ingress,pod", "-o", "name").out.split()
     assert [name for name in left if "kubernetes" not in name] == []
     again = study.labctl("clean", "path")
@@ -175,7 +175,8 @@ def test_manifests_that_the_api_refuses_are_named(study: Shell) -> None:
     lab = study.home / "labs" / "broken"
     lab.mkdir(parents=True)
     (lab / "lab.yaml").write_text(
-        "apiVersion: labctl/v1\nkind: Lab\ntitle: Broken\nsteps:\n- {name: apply, apply: [service.yaml]}\n"
+        "apiVersion: labctl/v1\nkind: Lab\ntitle: Broken\nsteps:\n"
+        "- {name: apply, apply: [service.yaml]}\n- {name: ask, probe: {path: /}, expect: {status: 200}}\n"
     )
     (lab / "service.yaml").write_text(
         "apiVersion: v1\nkind: Service\nmetadata: {name: bad}\nspec: {type: NodePort, ports: [{port: 80, nodePort: 80}]}\n"
