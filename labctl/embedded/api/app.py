@@ -94,7 +94,7 @@ class Api:
         resource = self._parts.catalog.by_path(info.group, info.version, info.resource) if info.is_resource else None
         call = Call(request, info, user, resource)
         self._parts.authorizer.require(user, _attributes(info), resource)
-        if info.is_resource:
+        if info.is_resource and self._parts.catalog.has_group(info.group, info.version):
             return self._resource(call)
         return self._other(call)
 

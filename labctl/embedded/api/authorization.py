@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from labctl.embedded.api.errors import forbidden, quoted
+from labctl.embedded.api.errors import GenericError, forbidden, quoted
 from labctl.embedded.api.users import MASTERS, User
-from labctl.embedded.clientset import ApiError, Obj
+from labctl.embedded.clientset import Obj
 from labctl.embedded.kinds.resources import Resource
 
 _GROUP = "rbac.authorization.k8s.io"
@@ -103,7 +103,7 @@ class Authorizer:
             return
         if not wanted.resource:
             words = f"forbidden: User {quoted(user.name)} cannot {wanted.verb} path {quoted(wanted.path)}"
-            raise ApiError(403, "Forbidden", words)
+            raise GenericError(403, "Forbidden", words)
         found = resource or Resource(wanted.group, "", wanted.resource, "", "", namespaced=True)
         raise forbidden(found, wanted.name, _refusal(user, wanted))
 

@@ -13,8 +13,11 @@ from labctl.embedded.api.protobuf.decoder import decode_object
 from labctl.embedded.api.yamltext import load_yaml
 from labctl.embedded.clientset import ApiError, Obj
 from labctl.embedded.kinds.resources import Resource
+from labctl.embedded.kinds.wire import kind_struct
 
 _ACCEPTED = (JSON, YAML, PROTOBUF)
+_NO_KIND = "couldn't get version/kind; json parse error: "
+_SHOWN = 30
 _GO_TYPES = {str: "string", bool: "bool", int: "number", float: "number", list: "array", dict: "object"}
 _TYPE_META = (
     'Go value of type struct { APIVersion string "json:\\"apiVersion,omitempty\\""; '
@@ -80,9 +83,7 @@ def read_object(call: Call, resource: Resource, checks: Checks, validation: str)
     """
     value, duplicates = _parsed(call, resource)
     if not isinstance(value, dict):
-        raise bad_request(
-            f"couldn't get version/kind; json parse error: json: cannot unmarshal {_go(value)} into {_TYPE_META}"
-        )
+        raise _unrecognized(resource, call.body(), f"{_NO_KIND}json: cannot unmarshal {_go(value)} into {_TYPE_META}")
     _check_kind(value, resource)
     problem = checks.type_error(resource, value)
     if problem:
@@ -101,13 +102,23 @@ def _parsed(call: Call, resource: Resource) -> tuple[Any, list[str]]:
     kind = _accepted_type(call)
     data = call.body()
     if not data.strip():
-        raise bad_request(f"the object provided is unrecognized (must be of type {resource.kind}): EOF ()")
+        raise _unrecognized(resource, data, "EOF")
     try:
         return decode_with_duplicates(data) if kind == JSON else (_DECODERS[kind](data), [])
     except GoJsonError as error:
-        raise bad_request(f"couldn't get version/kind; json parse error: {error}") from None
+        raise _unrecognized(resource, data, f"{_NO_KIND}{error}") from None
     except ValueError as error:
-        raise bad_request(f"the object provided is unrecognized (must be of type {resource.kind}): {error}") from None
+        raise _unrecognized(resource, data, str(error)) from None
+
+
+def _unrecognized(resource: Resource, data: bytes, problem: str) -> ApiError:
+    start = data[:_SHOWN]
+    if not data:
+        shown = "<empty>"
+    else:
+        shown = start.decode("utf-8", "replace") if data.startswith(b"{") else start.hex()
+        shown += " ..." if len(data) > _SHOWN else ""
+    return bad_request(f"the object provided is unrecognized (must be of type {resource.kind}): {problem} ({shown})")
 
 
 def _go(value: Any) -> str:
@@ -119,7 +130,7 @@ def _check_kind(value: Obj, resource: Resource) -> None:
         given = value.get(name)
         if given is not None and not isinstance(given, str):
             words = f"json: cannot unmarshal {_go(given)} into Go struct field .{name} of type string"
-            raise bad_request(f"couldn't get version/kind; json parse error: {words}")
+            raise bad_request(f"{_NO_KIND}{words}")
     version = value.get("apiVersion") or resource.api_version
     kind = value.get("kind") or resource.kind
     if version != resource.api_version:
@@ -128,7 +139,15 @@ def _check_kind(value: Obj, resource: Resource) -> None:
         )
     if kind != resource.kind:
         words = f'no kind "{kind}" is registered for version "{version}" in scheme "pkg/api/legacyscheme/scheme.go:30"'
+        if kind_struct(version, kind):
+            given, wanted = f"({resource.version}.{kind})", f"({_package(resource)}.{resource.kind})"
+            words = f"converting {given} to {wanted}: unknown conversion"
         raise cannot_be_handled(value, resource, words)
+
+
+def _package(resource: Resource) -> str:
+    """The Go package of a group's internal types."""
+    return resource.group.partition(".")[0] or "core"
 
 
 def cannot_be_handled(value: Obj, resource: Resource, problem: str) -> ApiError:

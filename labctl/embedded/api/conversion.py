@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from labctl.embedded.clientset import Obj
+from labctl.embedded.kinds.resources import Resource
 
 Conversion = Callable[[Obj, str], Obj]
 """An object and the apiVersion it is wanted in; gives a new object."""
@@ -66,10 +67,13 @@ def _same(obj: Obj, api_version: str) -> Obj:
     return {**obj, "apiVersion": api_version}
 
 
-_CONVERSIONS: dict[str, Conversion] = {"Event": _event, "HorizontalPodAutoscaler": _autoscaler}
+_CONVERSIONS: dict[tuple[str, str], Conversion] = {
+    ("", "Event"): _event,
+    ("events.k8s.io", "Event"): _event,
+    ("autoscaling", "HorizontalPodAutoscaler"): _autoscaler,
+}
 
 
-def builtin_conversion(kind: str, api_version: str) -> Conversion:
-    """How to turn objects of a kind (stored in `api_version`) into another version."""
-    del api_version
-    return _CONVERSIONS.get(kind, _same)
+def conversion_of(resource: Resource) -> Conversion:
+    """How to turn objects of a resource into another version; custom kinds only change their apiVersion."""
+    return _CONVERSIONS.get((resource.group, resource.kind), _same)

@@ -16,6 +16,7 @@ from labctl.embedded.kinds.resources import Resource
 
 ORPHAN = "orphan"
 FOREGROUND = "foregroundDeletion"
+DEFINITION_FINALIZER = "customresourcecleanup.apiextensions.k8s.io"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,8 @@ def plan(resource: Resource, stored: Obj, options: DeleteOptions, now: datetime)
     options = replace(options, grace_period_seconds=1 if grace is not None and grace < 0 else grace)
     if resource.key == "namespaces":
         return _namespace(stored, options, now)
+    if resource.kind == "CustomResourceDefinition" and not stored["metadata"].get("deletionTimestamp"):
+        return Deletion(_ending_definition(stored, now), remove=False)
     obj = copy(stored)
     graceful = False
     if resource.key == "pods":
@@ -173,6 +176,28 @@ def _namespace(stored: Obj, options: DeleteOptions, now: datetime) -> Deletion:
     else:
         obj["metadata"].pop("finalizers", None)
     return Deletion(obj, remove=False)
+
+
+def _ending_definition(stored: Obj, now: datetime) -> Obj:
+    """A CustomResourceDefinition goes when its objects are gone.
+
+    Source: k8s.io/apiextensions-apiserver v0.34.4 `pkg/registry/customresourcedefinition/etcd.go`.
+    """
+    obj: Obj = copy(stored)
+    metadata = obj["metadata"]
+    metadata["deletionTimestamp"] = timestamp(now)
+    metadata["finalizers"] = [*(metadata.get("finalizers") or ()), DEFINITION_FINALIZER]
+    conditions = obj.setdefault("status", {}).setdefault("conditions", [])
+    conditions.append(
+        {
+            "type": "Terminating",
+            "status": "True",
+            "lastTransitionTime": timestamp(now),
+            "reason": "InstanceDeletionPending",
+            "message": "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon",
+        }
+    )
+    return obj
 
 
 def ends_with_update(new: Obj, old: Obj) -> bool:

@@ -6,6 +6,7 @@ Source: k8s.io/apiserver v0.34.4 `endpoints/discovery`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from hashlib import sha512
 
 from labctl.embedded.api.call import Call
 from labctl.embedded.api.catalog import Catalog
@@ -116,7 +117,11 @@ class Discovery:
             "items": items,
         }
         kind = f"{JSON};g={_AGGREGATED_GROUP};v={version};as=APIGroupDiscoveryList"
-        return Response(200, headers(kind), encode(value) + b"\n")
+        data = encode(value) + b"\n"
+        tag = f'"{sha512(data).hexdigest().upper()}"'
+        if call.request.header("If-None-Match") == tag:
+            return Response(304, [("Etag", tag)])
+        return Response(200, [*headers(kind), ("Etag", tag), ("Vary", "Accept")], data)
 
 
 def _accepts_aggregated(call: Call) -> str:

@@ -17,6 +17,16 @@ def quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
+class GenericError(ApiError):
+    """A refusal that is not about an object: its Status has details, and they are empty."""
+
+    def status(self) -> Obj:
+        """The `v1.Status` body."""
+        status = super().status()
+        code = status.pop("code")
+        return {**status, "details": self.details, "code": code}
+
+
 def _details(resource: Resource, name: str = "") -> Obj:
     details: Obj = {}
     if name:
@@ -34,7 +44,7 @@ def not_found(resource: Resource, name: str) -> ApiError:
 
 def no_such_resource() -> ApiError:
     """404: the path names no resource that is served."""
-    return ApiError(404, "NotFound", "the server could not find the requested resource")
+    return GenericError(404, "NotFound", "the server could not find the requested resource")
 
 
 def already_exists(resource: Resource, name: str, *, terminating: bool = False) -> ApiError:
@@ -88,7 +98,7 @@ def unauthorized() -> ApiError:
 def method_not_allowed() -> ApiError:
     """405: the path has no such method."""
     message = "the server does not allow this method on the requested resource"
-    return ApiError(405, "MethodNotAllowed", message)
+    return GenericError(405, "MethodNotAllowed", message)
 
 
 def not_supported(resource: Resource, action: str) -> ApiError:
@@ -100,12 +110,12 @@ def not_supported(resource: Resource, action: str) -> ApiError:
 def not_acceptable(available: Sequence[str]) -> ApiError:
     """406: none of the asked-for representations can be produced."""
     message = f"406: Not Acceptable\n\nAvailable representations: {', '.join(available)}"
-    return ApiError(406, "NotAcceptable", message)
+    return GenericError(406, "NotAcceptable", message)
 
 
 def unsupported_media_type() -> ApiError:
     """415 of the patch handler."""
-    return ApiError(415, "UnsupportedMediaType", "415: Unsupported Media Type")
+    return GenericError(415, "UnsupportedMediaType", "415: Unsupported Media Type")
 
 
 def unsupported_body(supported: Sequence[str]) -> ApiError:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
+from labctl.embedded.api.custom import rules
 from labctl.embedded.api.fields.sets import FieldSet, of_paths
 from labctl.embedded.api.fields.shapes import UNTYPED, Shape, shape_of_struct
+from labctl.embedded.api.scale import BUILTIN_SCALE, ScalePaths
 from labctl.embedded.clientset import Clientset, Obj
 from labctl.embedded.kinds import codec, defaulting, schema, validation, wire
 from labctl.embedded.kinds.resources import Resource
@@ -19,7 +23,7 @@ _NOT_STATUS = {
 
 
 class BuiltinRules:
-    """Implements `Rules` and `Checks` with the knowledge in `kinds`."""
+    """Implements `Rules` and `Checks` for built-in kinds, with the knowledge in `kinds`."""
 
     def __init__(self, strategy: Strategy) -> None:
         self._strategy = strategy
@@ -75,6 +79,21 @@ class BuiltinRules:
             return _STATUS
         return _STATUS if "status" in resource.subresources else {}
 
+    def scale_paths(self, resource: Resource) -> ScalePaths:
+        """See `Rules.scale_paths`."""
+        del resource
+        return BUILTIN_SCALE
+
+    def warnings(self, resource: Resource, obj: Obj) -> list[str]:
+        """See `Rules.warnings`."""
+        if resource.kind != "CustomResourceDefinition":
+            return []
+        return [
+            f"labctl does not evaluate this rule, it will not be enforced: {text}"
+            for version in obj["spec"].get("versions") or ()
+            for text in rules.unsupported((version.get("schema") or {}).get("openAPIV3Schema") or {})
+        ]
+
     def type_error(self, resource: Resource, obj: Obj) -> str:
         """See `Checks.type_error`."""
         found = schema.type_errors(resource, obj)
@@ -82,7 +101,7 @@ class BuiltinRules:
 
     def patch_type_error(self, resource: Resource, obj: Obj) -> str:
         """See `Checks.patch_type_error`."""
-        return self.type_error(resource, obj)
+        return conversion_error(self.type_error(resource, obj))
 
     def unknown_fields(self, resource: Resource, obj: Obj) -> list[str]:
         """See `Checks.unknown_fields`."""
@@ -96,3 +115,24 @@ def _only_finalizers(new: Obj, old: Obj) -> None:
     new.clear()
     new.update({**old, "metadata": metadata})
     new["spec"] = {**(old.get("spec") or {}), "finalizers": finalizers} if finalizers else {}
+
+
+def conversion_error(problem: str) -> str:
+    """A decoder's complaint as a strategic merge patch words it, which is converted, not decoded.
+
+    Source: k8s.io/apimachinery v0.34.4 `pkg/runtime/converter.go`.
+    """
+    match = re.search(r"cannot unmarshal (\w+).* of type (\S+)$", problem)
+    if match is None:
+        return problem
+    given, wanted = _GO_VALUES.get(match[1], match[1]), match[2]
+    if wanted.startswith("map["):
+        return f"cannot restore map from {given}"
+    if wanted.startswith("[]"):
+        return f"cannot restore slice from {given}"
+    if "." in wanted:
+        return f"cannot restore struct from: {given}"
+    return f"unrecognized type: {wanted}"
+
+
+_GO_VALUES = {"object": "map", "array": "slice", "number": "int64"}

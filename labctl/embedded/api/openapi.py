@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import functools
+import zlib
 from collections.abc import Callable
 from hashlib import sha512
 
 from labctl.embedded.api.call import Call
 from labctl.embedded.api.catalog import Catalog
+from labctl.embedded.api.errors import not_acceptable
 from labctl.embedded.api.negotiation import JSON, clauses
+from labctl.embedded.api.protobuf.openapi import CONTENT_TYPE, MEDIA_TYPE, encode_document
 from labctl.embedded.api.responses import headers
 from labctl.embedded.clientset import Obj
 from labctl.embedded.http.messages import Response
 from labctl.embedded.store import encode
 
 _V2 = "/openapi/v2"
-_PROTOBUF = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
+_PROTOBUF = (MEDIA_TYPE, CONTENT_TYPE)
 
 
 class OpenApi:
@@ -31,7 +34,7 @@ class OpenApi:
         self._catalog = catalog
         self._v2 = v2
         self._v3 = v3
-        self._documents: dict[str, tuple[str, bytes]] = {}
+        self._documents: dict[tuple[str, str], tuple[str, bytes]] = {}
 
     def forget(self) -> None:
         """The served resources have changed: make the documents anew when they are asked for."""
@@ -62,25 +65,37 @@ class OpenApi:
     def _names(self) -> list[str]:
         return list(self._group_versions())
 
-    def _get(self, name: str) -> tuple[str, bytes]:
-        found = self._documents.get(name)
+    def _get(self, name: str, media_type: str = JSON) -> tuple[str, bytes]:
+        found = self._documents.get((name, media_type))
         if found is None:
-            data = encode(self._v2() if name == _V2 else self._v3(self._group_versions()[name]))
-            found = self._documents[name] = (sha512(data).hexdigest().upper(), data)
+            if name != _V2:
+                data = encode(self._v3(self._group_versions()[name]))
+            else:
+                data = encode_document(self._v2()) if media_type == CONTENT_TYPE else encode(self._v2())
+            # Kept compressed: clients ask rarely, and the documents are big.
+            found = (sha512(data).hexdigest().upper(), zlib.compress(data, 1))
+            self._documents[name, media_type] = found
         return found
 
     def _document(self, call: Call, name: str) -> Response:
-        if name == _V2 and not _accepts_json(call):
-            return Response(406, headers(JSON), b"")
-        digest, data = self._get(name)
+        media_type = _media_type(call) if name == _V2 else JSON
+        digest, data = self._get(name, media_type)
         tag = f'"{digest}"'
         if call.request.header("If-None-Match") == tag:
             return Response(304, [("Etag", tag)])
-        found = headers(JSON)
+        found = headers(media_type)
         found += [("Etag", tag), ("Vary", "Accept")]
-        return Response(200, found, data)
+        return Response(200, found, zlib.decompress(data))
 
 
-def _accepts_json(call: Call) -> bool:
+def _media_type(call: Call) -> str:
+    """The form in which the client wants version 2."""
     accepted = clauses(call.request.header("Accept") or "")
-    return not accepted or any(clause.media_type in (JSON, "application/*", "*/*") for clause in accepted)
+    for clause in accepted:
+        if clause.media_type in (JSON, "application/*", "*/*"):
+            return JSON
+        if clause.media_type in _PROTOBUF:
+            return CONTENT_TYPE
+    if accepted:
+        raise not_acceptable((JSON, MEDIA_TYPE))
+    return JSON

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
-from labctl.embedded.api.bodies import Checks, media_type
+from labctl.embedded.api.bodies import media_type
 from labctl.embedded.api.call import Call
-from labctl.embedded.api.errors import bad_request, conflict, not_found, unsupported_media_type
-from labctl.embedded.api.gojson import GoJsonError, decode, decode_with_duplicates
-from labctl.embedded.api.jsonvalue import copy
+from labctl.embedded.api.errors import (
+    GenericError,
+    bad_request,
+    conflict,
+    not_found,
+    unsupported_body,
+    unsupported_media_type,
+)
+from labctl.embedded.api.gojson import GoJsonError, decode_with_duplicates
 from labctl.embedded.api.options import ChangeOptions, change_options
 from labctl.embedded.api.patches.apply import Applier
 from labctl.embedded.api.patches.jsonpatch import PatchError, apply_json_patch, apply_merge_patch
 from labctl.embedded.api.patches.strategic import apply_strategic_patch, shown
 from labctl.embedded.api.registry import Registry, WriteOptions
-from labctl.embedded.api.scale import SCALE, scale_of, scale_resource
+from labctl.embedded.api.scale import scale_of, scale_resource
 from labctl.embedded.api.versions import Served
 from labctl.embedded.clientset import ApiError, Obj
 from labctl.embedded.kinds import wire
@@ -35,15 +40,14 @@ class Patcher:
 
     Args:
         registry: Where they are.
-        checks: The kinds' rules about the form of objects.
         served: How objects look in the version that is patched.
     """
 
-    def __init__(self, registry: Registry, checks: Checks, served: Served) -> None:
+    def __init__(self, registry: Registry, served: Served) -> None:
         self._registry = registry
-        self._checks = checks
+        self._checks = registry.rules
         self._served = served
-        self._applier = Applier(registry, checks)
+        self._applier = Applier(registry)
 
     def patch(self, call: Call) -> tuple[Obj, bool]:
         """Do a PATCH request; returns the object and whether it was created.
@@ -55,7 +59,7 @@ class Patcher:
         kind = media_type(call)
         struct = wire.struct_of(resource)
         if kind not in (JSON_PATCH, MERGE_PATCH, APPLY_PATCH) and (kind != STRATEGIC_PATCH or struct is None):
-            raise unsupported_media_type()
+            raise unsupported_media_type() if struct else unsupported_body((JSON_PATCH, MERGE_PATCH, APPLY_PATCH))
         options = change_options(info, call.user_agent, "PatchOptions")
         if kind == APPLY_PATCH:
             return self._applier.apply(call, options)
@@ -65,12 +69,16 @@ class Patcher:
         current = self._served.convert(resource, entry.object)
         target = resource
         if info.subresource == "scale":
-            current, target = scale_of(current), scale_resource(resource)
+            paths = self._registry.rules.scale_paths(resource)
+            current, target = scale_of(current, paths), scale_resource(resource)
         patched = self._patched(call, target, current, kind, options)
         self._check(call, patched, entry.object)
         write = WriteOptions(manager=options.manager, dry_run=options.dry_run)
+        stored = self._registry.catalog.stored(resource)
+        if info.subresource != "scale":
+            patched = self._served.to_stored(patched, stored)
         updated = self._registry.update_object(
-            resource, info.namespace, info.name, patched, write, subresource=info.subresource
+            stored, info.namespace, info.name, patched, write, subresource=info.subresource
         )
         return updated, False
 
@@ -169,9 +177,9 @@ def _json_patch(current: Obj, patch: Any) -> Any:
     try:
         return apply_json_patch(current, patch)
     except PatchError as error:
-        causes = [{"reason": "UnexpectedServerResponse", "message": str(error)}]
+        # The API server does not tell what is wrong.
         words = "the server rejected our request due to an error in our request"
-        raise ApiError(422, "Invalid", words, {"causes": causes}) from None
+        raise GenericError(422, "Invalid", words) from error
 
 
 def _invalid_patch(text: str, problem: str) -> ApiError:
@@ -184,6 +192,3 @@ def _invalid_patch(text: str, problem: str) -> ApiError:
 def _go_kind(value: Any) -> str:
     kinds = {str: "string", bool: "bool", int: "number", float: "number", list: "array", dict: "object"}
     return kinds.get(type(value), "null")
-
-
-__all__ = ["SCALE", "Patcher", "copy", "decode", "replace"]

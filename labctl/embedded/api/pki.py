@@ -80,6 +80,8 @@ def load_or_create(directory: Path, names: Sequence[str], now: datetime | None =
         server_ca = _authority(directory / "server-ca", "k3s-server-ca", moment)
         client_ca = _authority(directory / "client-ca", "k3s-client-ca", moment)
         serving = _serving(directory / "serving", server_ca, names, moment)
+        # With its CA, as k3s sends it: clients that do not trust it say so of the chain's end.
+        (directory / "serving-chain.crt").write_bytes(serving.certificate_pem + server_ca.certificate_pem)
         admin = _admin(directory / "client-admin", client_ca, moment)
         key = _load_key(directory / "service.key") or _new_key(directory / "service.key")
     except OSError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from labctl.embedded.api.call import Call
-from labctl.embedded.api.custom import CustomResources
+from labctl.embedded.api.custom.resources import CustomResources
 from labctl.embedded.api.errors import ExpiredTokenError, expired
 from labctl.embedded.api.negotiation import JSON, Representation
 from labctl.embedded.api.options import ListOptions, check_revision, list_options
@@ -49,7 +49,9 @@ class Reader:
         check_revision(call.info.param("resourceVersion"))
         entry = self._registry.require(call.target, call.info.namespace, call.info.name)
         if call.info.subresource == "scale":
-            return respond(scale_of(entry.object), shape, warnings=call.warnings)
+            return respond(
+                scale_of(entry.object, self._registry.rules.scale_paths(call.target)), shape, warnings=call.warnings
+            )
         return self.respond_object(call, entry.object, shape, entry.data)
 
     def respond_object(

@@ -208,7 +208,7 @@ class Registry:
             return self.create_object(resource, namespace, obj, options)
         if subresource == "scale":
             self._check_version(resource, stored.object, obj.get("metadata") or {})
-            scaled = with_replicas(resource, stored.object, replicas_of(obj))
+            scaled = with_replicas(stored.object, replicas_of(obj), self.rules.scale_paths(resource))
             return self._replace(resource, namespace, stored, scaled, options, subresource)
         return self._replace(resource, namespace, stored, copy(obj), options, subresource)
 

@@ -66,17 +66,13 @@ def respond_stream(stream: AsyncIterator[bytes], content_type: str = JSON, warni
 def respond_error(error: ApiError, shape: Representation) -> Response:
     """A refusal as a Status."""
     status: Obj = error.status()
-    # Generic refusals carry an empty object, the others what they are about or nothing.
-    if error.reason in _EMPTY_DETAILS and not error.details:
-        status["details"] = {}
     code = status.pop("code")
     status["code"] = code
     if error.reason == "NotAcceptable":
         shape = Representation(pretty=True)
     response = respond(status, shape, error.code)
+    if error.code == 403:
+        response.headers.append(("X-Content-Type-Options", "nosniff"))
     if error.code in (429, 503):
         response.headers.append(("Retry-After", "1"))
     return response
-
-
-_EMPTY_DETAILS = frozenset({"MethodNotAllowed", "NotAcceptable", "UnsupportedMediaType", "NotFound", "Forbidden"})

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from labctl.embedded.api.fields.sets import FieldSet
 from labctl.embedded.api.fields.shapes import Shape
+from labctl.embedded.api.scale import ScalePaths
 from labctl.embedded.clientset import Clientset, Obj
 from labctl.embedded.kinds.resources import Resource
 
@@ -42,3 +43,18 @@ class Rules(Protocol):
 
     def ignored_fields(self, resource: Resource, subresource: str) -> FieldSet:
         """Fields that the resource, or one of its subresources, does not write."""
+
+    def scale_paths(self, resource: Resource) -> ScalePaths:
+        """Where the scale subresource reads and writes."""
+
+    def warnings(self, resource: Resource, obj: Obj) -> list[str]:
+        """What whoever wrote a (valid) object should know."""
+
+    def type_error(self, resource: Resource, obj: Obj) -> str:
+        """Go's words for the first value of a wrong type; empty when there is none."""
+
+    def patch_type_error(self, resource: Resource, obj: Obj) -> str:
+        """The same in the words that a strategic merge patch gets."""
+
+    def unknown_fields(self, resource: Resource, obj: Obj) -> list[str]:
+        """Paths of fields that the kind does not have."""

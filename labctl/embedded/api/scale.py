@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from labctl.embedded.api.errors import bad_request
@@ -13,15 +13,38 @@ from labctl.embedded.kinds.resources import Resource
 _METADATA = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
 
 
-def scale_of(obj: Obj) -> Obj:
+@dataclass(frozen=True, slots=True)
+class ScalePaths:
+    """Where the numbers of a scale subresource stand, as keys from the object's root.
+
+    Attributes:
+        spec: The wanted replicas.
+        status: The present replicas.
+        selector: The selector, as an object or text; empty when there is none.
+    """
+
+    spec: tuple[str, ...]
+    status: tuple[str, ...]
+    selector: tuple[str, ...]
+
+
+BUILTIN_SCALE = ScalePaths(("spec", "replicas"), ("status", "replicas"), ("spec", "selector"))
+
+
+def _at(obj: Any, path: tuple[str, ...]) -> Any:
+    for key in path:
+        obj = obj.get(key) if isinstance(obj, dict) else None
+    return obj
+
+
+def scale_of(obj: Obj, paths: ScalePaths = BUILTIN_SCALE) -> Obj:
     """The Scale that describes a workload."""
     metadata = obj["metadata"]
-    spec, status = obj.get("spec") or {}, obj.get("status") or {}
-    scale_status: Obj = {"replicas": status.get("replicas") or 0}
-    selector = selector_text(spec.get("selector"))
+    scale_status: Obj = {"replicas": _at(obj, paths.status) or 0}
+    selector = _at(obj, paths.selector) if paths.selector else None
     if selector:
-        scale_status["selector"] = selector
-    replicas = spec.get("replicas")
+        scale_status["selector"] = selector if isinstance(selector, str) else selector_text(selector)
+    replicas = _at(obj, paths.spec)
     return {
         "kind": "Scale",
         "apiVersion": "autoscaling/v1",
@@ -43,10 +66,13 @@ def replicas_of(scale: Obj) -> int:
     return replicas
 
 
-def with_replicas(resource: Resource, obj: Obj, replicas: int) -> Obj:
+def with_replicas(obj: Obj, replicas: int, paths: ScalePaths = BUILTIN_SCALE) -> Obj:
     """A copy of the workload with another number of replicas."""
     new: Obj = copy(obj)
-    new.setdefault("spec", {})["replicas"] = replicas
+    place = new
+    for key in paths.spec[:-1]:
+        place = place.setdefault(key, {})
+    place[paths.spec[-1]] = replicas
     return new
 
 

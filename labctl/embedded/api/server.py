@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import ssl
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,9 +13,12 @@ from labctl.embedded.api.authentication import Authenticator
 from labctl.embedded.api.authorization import Authorizer
 from labctl.embedded.api.broadcast import Broadcaster
 from labctl.embedded.api.catalog import Catalog
-from labctl.embedded.api.custom import CustomResources
+from labctl.embedded.api.certificates import CertificateSigner
+from labctl.embedded.api.custom import openapi
+from labctl.embedded.api.custom.definitions import CustomKinds, Definitions
+from labctl.embedded.api.custom.kindrules import AllRules
+from labctl.embedded.api.custom.resources import CustomResources
 from labctl.embedded.api.discovery import Discovery
-from labctl.embedded.api.kindrules import BuiltinRules
 from labctl.embedded.api.kubelet import Kubelet
 from labctl.embedded.api.openapi import OpenApi
 from labctl.embedded.api.pki import Pki
@@ -49,7 +53,7 @@ def build_registry(path: Path, settings: ClusterSettings, clock: Clock) -> Regis
     Raises:
         StoreError: The store cannot be opened or written.
     """
-    registry = Registry(Store(path), Catalog(), BuiltinRules(Strategy(settings)), clock)
+    registry = Registry(Store(path), Catalog(), AllRules(Strategy(settings), CustomKinds()), clock)
     for key, obj in bootstrap.objects(settings):
         _ensure(registry, key, obj)
     return registry
@@ -67,7 +71,7 @@ def _ensure(registry: Registry, key: str, obj: Obj) -> None:
 
 
 def version_document(version: str) -> Obj:
-    """What `/version` answers for a version such as `v1.34.4+k3s1`."""
+    """What `/version` answers for a version such as `v1.34.4+k3s1`: the build that the API was compared with."""
     major, minor = version.lstrip("v").split(".")[:2]
     return {
         "major": major,
@@ -77,11 +81,11 @@ def version_document(version: str) -> Obj:
         "minCompatibilityMajor": major,
         "minCompatibilityMinor": str(int(minor) - 1),
         "gitVersion": version,
-        "gitCommit": "",
+        "gitCommit": "80b11e874",
         "gitTreeState": "clean",
         "buildDate": datetime(2026, 1, 1, tzinfo=UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "goVersion": "",
-        "compiler": "labctl",
+        "goVersion": "go1.26.8",
+        "compiler": "gc",
         "platform": "linux/amd64",
     }
 
@@ -102,14 +106,29 @@ class ApiServer:
         self._broadcaster = Broadcaster(registry.store)
         self._pods = PodRequests(registry, None)
         self._server: asyncio.Server | None = None
+        self._certificates: CertificateSigner | None = None
         self.app = Api(self._parts(settings))
 
     def _parts(self, settings: ClusterSettings) -> Parts:
         registry = self.registry
         rules = registry.rules
-        assert isinstance(rules, BuiltinRules)
-        custom = CustomResources()
-        served = Served(lambda resource: False, lambda resource: f"{resource.kind}List")
+        assert isinstance(rules, AllRules)
+        kinds = rules.kinds
+        custom = CustomResources(kinds)
+        served = Served(custom.is_custom, custom.list_kind)
+
+        def document(group_version: str) -> Obj:
+            wanted = [kind for kind in kinds if kind.resource.api_version == group_version]
+            return openapi.document(wanted, schema.openapi_v3) if wanted else schema.openapi_v3(group_version)
+
+        documents = OpenApi(registry.catalog, functools.partial(schema.openapi_v2, settings.version), document)
+
+        def changed(gone: set[str]) -> None:
+            documents.forget()
+            for key in gone:
+                self._broadcaster.end(key)
+
+        self._definitions = Definitions(registry, kinds, registry.catalog, changed)
         reader = Reader(registry, custom, served)
         authenticator = Authenticator(self.signer, registry, registry.clock)
         authorizer = Authorizer(registry)
@@ -122,10 +141,10 @@ class ApiServer:
             Discovery(registry.catalog, f"{host}:{port}"),
             reader,
             Watcher(registry, self._broadcaster, custom, served),
-            Writer(registry, reader, rules, custom, served),
+            Writer(registry, reader, custom, served),
             self._pods,
             Reviews(registry, rules, authenticator, authorizer, self.signer),
-            OpenApi(registry.catalog, schema.openapi_v2, schema.openapi_v3),
+            documents,
             version_document(settings.version),
         )
 
@@ -139,6 +158,8 @@ class ApiServer:
         Raises:
             OSError: The address cannot be listened on.
         """
+        self._definitions.settle()
+        self._certificates = CertificateSigner(self.registry, self._pki.client_ca)
         server = HttpServer(self.app, HttpOptions(max_body=_BODY_LIMIT))
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
@@ -148,6 +169,9 @@ class ApiServer:
 
     async def close(self) -> None:
         """Stop listening, end all watches, and close the store."""
+        self._definitions.close()
+        if self._certificates is not None:
+            self._certificates.close()
         self._broadcaster.close()
         if self._server is not None:
             self._server.close()
@@ -160,7 +184,7 @@ def server_context(pki: Pki) -> ssl.SSLContext:
     """TLS 1.2 and newer; a client certificate is asked for and must be the client CA's when there is one."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(pki.directory / "serving.crt", pki.directory / "serving.key")
+    context.load_cert_chain(pki.directory / "serving-chain.crt", pki.directory / "serving.key")
     context.load_verify_locations(cadata=pki.client_ca.certificate_pem.decode())
     context.verify_mode = ssl.CERT_OPTIONAL
     context.set_alpn_protocols(["http/1.1"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from labctl.embedded.api.conversion import Conversion, builtin_conversion
+from labctl.embedded.api.conversion import conversion_of
 from labctl.embedded.clientset import Obj
 from labctl.embedded.kinds.resources import Resource
 from labctl.embedded.store import Entry, encode
@@ -30,16 +30,13 @@ class Served:
         """The object in the resource's version; the same object when it is stored so."""
         if self.is_stored_form(resource, obj):
             return obj
-        return self._conversion(resource, obj)(obj, resource.api_version)
+        return conversion_of(resource)(obj, resource.api_version)
 
-    def to_stored(self, resource: Resource, obj: Obj, stored: str) -> Obj:
-        """The inverse: an object as a client of this resource wrote it, in the version it is stored in."""
-        if stored == resource.api_version:
+    def to_stored(self, obj: Obj, stored: Resource) -> Obj:
+        """The inverse: an object as a client wrote it, in the version it is stored in."""
+        if obj.get("apiVersion") in (None, "", stored.api_version):
             return obj
-        return self._conversion(resource, obj)(obj, stored)
-
-    def _conversion(self, resource: Resource, obj: Obj) -> Conversion:
-        return builtin_conversion(resource.kind, obj["apiVersion"])
+        return conversion_of(stored)(obj, stored.api_version)
 
     def list_kind(self, resource: Resource) -> str:
         """The kind of the resource's lists."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from labctl.embedded.api.broadcast import Broadcaster, Subscription
 from labctl.embedded.api.call import Call
-from labctl.embedded.api.custom import CustomResources
+from labctl.embedded.api.custom.resources import CustomResources
 from labctl.embedded.api.negotiation import Representation
 from labctl.embedded.api.options import ListOptions, list_options
 from labctl.embedded.api.reading import select

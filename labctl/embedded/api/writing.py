@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from labctl.embedded.api.bodies import Checks, read_object, read_value
+from labctl.embedded.api.bodies import read_object, read_value
 from labctl.embedded.api.call import Call
-from labctl.embedded.api.custom import CustomResources
-from labctl.embedded.api.errors import bad_request, not_found
+from labctl.embedded.api.custom.resources import CustomResources
+from labctl.embedded.api.errors import bad_request
 from labctl.embedded.api.options import ChangeOptions, change_options, delete_options, list_options
 from labctl.embedded.api.patching import Patcher
 from labctl.embedded.api.reading import Reader, select
@@ -48,34 +48,35 @@ class Writer:
     Args:
         registry: Where they are.
         reader: Writes the answers.
-        checks: The kinds' rules about the form of objects.
         custom: Which fields custom resources can be selected by.
         served: How objects look in the version that is asked for.
     """
 
-    def __init__(
-        self, registry: Registry, reader: Reader, checks: Checks, custom: CustomResources, served: Served
-    ) -> None:
+    def __init__(self, registry: Registry, reader: Reader, custom: CustomResources, served: Served) -> None:
         self._registry = registry
         self._reader = reader
-        self._checks = checks
         self._custom = custom
         self._served = served
-        self._patcher = Patcher(registry, checks, served)
+        self._patcher = Patcher(registry, served)
 
     def create(self, call: Call) -> Response:
         """POST of a new object."""
         resource = call.target
         shape = call.representation(TRANSFORMS)
         options = change_options(call.info, call.user_agent, "CreateOptions")
-        obj = self._to_stored(resource, read_object(call, resource, self._checks, options.validation))
+        stored = self._registry.catalog.stored(resource)
+        obj = self._served.to_stored(read_object(call, resource, self._registry.rules, options.validation), stored)
         self._custom.attribute(resource, obj, call.user)
-        created = self._registry.create_object(resource, call.info.namespace, obj, write_options(options))
+        created = self._registry.create_object(stored, call.info.namespace, obj, write_options(options))
+        self._warn(call, resource, created)
         return self._reader.respond_object(call, created, shape, status=201)
 
-    def _to_stored(self, resource: Resource, obj: Obj) -> Obj:
-        known = self._registry.catalog.by_key(resource.key)
-        return self._served.to_stored(resource, obj, known.api_version) if known and resource.key != "events" else obj
+    def _scale(self, resource: Resource, obj: Obj) -> Obj:
+        return scale_of(obj, self._registry.rules.scale_paths(resource))
+
+    def _warn(self, call: Call, resource: Resource, obj: Obj) -> None:
+        for text in self._registry.rules.warnings(resource, obj):
+            call.warn(text)
 
     def update(self, call: Call) -> Response:
         """PUT of an object or of a subresource."""
@@ -83,14 +84,18 @@ class Writer:
         shape = call.representation(TRANSFORMS)
         options = change_options(info, call.user_agent, "UpdateOptions")
         kind = scale_resource(resource) if info.subresource == "scale" else resource
-        obj = read_object(call, kind, self._checks, options.validation)
+        obj = read_object(call, kind, self._registry.rules, options.validation)
         check_name(obj, info.name)
+        stored = self._registry.catalog.stored(resource)
+        if info.subresource != "scale":
+            obj = self._served.to_stored(obj, stored)
         existed = self._registry.entry(resource, info.namespace, info.name) is not None
         updated = self._registry.update_object(
-            resource, info.namespace, info.name, obj, write_options(options), subresource=info.subresource
+            stored, info.namespace, info.name, obj, write_options(options), subresource=info.subresource
         )
+        self._warn(call, resource, updated)
         if info.subresource == "scale":
-            return respond(scale_of(updated), shape, warnings=call.warnings)
+            return respond(self._scale(resource, updated), shape, warnings=call.warnings)
         return self._reader.respond_object(call, updated, shape, status=200 if existed else 201)
 
     def patch(self, call: Call) -> Response:
@@ -98,7 +103,7 @@ class Writer:
         shape = call.representation(TRANSFORMS)
         patched, created = self._patcher.patch(call)
         if call.info.subresource == "scale":
-            return respond(scale_of(patched), shape, warnings=call.warnings)
+            return respond(self._scale(call.target, patched), shape, warnings=call.warnings)
         return self._reader.respond_object(call, patched, shape, status=201 if created else 200)
 
     def delete(self, call: Call) -> Response:
@@ -149,6 +154,3 @@ def _deleted(resource: Resource, last: Obj) -> Obj:
         details["group"] = resource.group
     details |= {"kind": resource.plural, "uid": last["metadata"]["uid"]}
     return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
-
-
-__all__ = ["Writer", "check_name", "not_found", "write_options"]

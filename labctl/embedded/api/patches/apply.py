@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from labctl.embedded.api import managed
-from labctl.embedded.api.bodies import Checks
 from labctl.embedded.api.call import Call
 from labctl.embedded.api.errors import bad_request, internal, invalid_reference, not_found
 from labctl.embedded.api.fields import merging, sets
@@ -44,12 +43,11 @@ class Applier:
 
     Args:
         registry: Where they are.
-        checks: The kinds' rules about the form of objects.
     """
 
-    def __init__(self, registry: Registry, checks: Checks) -> None:
+    def __init__(self, registry: Registry) -> None:
         self._registry = registry
-        self._checks = checks
+        self._checks = registry.rules
 
     def apply(self, call: Call, options: ChangeOptions) -> tuple[Obj, bool]:
         """Do an apply request; returns the object and whether it was created.
@@ -57,7 +55,7 @@ class Applier:
         Raises:
             ApiError: 409 when other managers own what is applied; 400 or 422 for a wrong configuration.
         """
-        resource, info = call.target, call.info
+        resource, info = self._registry.catalog.stored(call.target), call.info
         if not options.given_manager:
             problem = ("FieldValueRequired", "fieldManager", "Required value: is required for apply patch")
             raise invalid_reference("PatchOptions", "meta.k8s.io", "", [problem])

@@ -9,7 +9,7 @@ import functools
 from collections.abc import Sequence
 from typing import Any
 
-from labctl.embedded.api.errors import bad_request
+from labctl.embedded.api.errors import GenericError, bad_request
 from labctl.embedded.api.jsonvalue import copy
 from labctl.embedded.clientset import ApiError, Obj
 from labctl.embedded.kinds.wire import Field, Struct
@@ -171,7 +171,7 @@ def _merge_list_field(original: _Items, patch: _Items, field: Field | None) -> _
     if not original and not patch:
         return original
     if any(isinstance(item, list) for item in (*original, *patch)):
-        raise ApiError(422, "", "the server rejected our request due to an error in our request")
+        raise GenericError(422, "Invalid", "the server rejected our request due to an error in our request")
     if not any(isinstance(item, dict) for item in (*original, *patch)):
         return _merge_scalars(original, patch)
     return _merge_objects(original, patch, field.merge_key, _element_struct(field))
