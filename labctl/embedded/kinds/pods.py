@@ -1,7 +1,8 @@
-"""What follows from a pod's spec alone: its quality-of-service class and its first status."""
+"""What follows from a pod alone: its quality-of-service class, its first status, selectors that name its own labels."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from fractions import Fraction
 
 from labctl.embedded.clientset import Obj
@@ -26,6 +27,29 @@ def initial_status(pod: Obj) -> Obj:
         ]
     status["qosClass"] = qos_class(pod)
     return status
+
+
+def merge_label_keys(pod: Obj) -> None:
+    """Add what `matchLabelKeys` and `mismatchLabelKeys` stand for to the selectors beside them, in place."""
+    labels = pod["metadata"].get("labels", {})
+    for term in _selecting_terms(pod["spec"]):
+        selector = term.get("labelSelector")
+        if selector is None:
+            continue
+        for name, operator in (("matchLabelKeys", "In"), ("mismatchLabelKeys", "NotIn")):
+            for key in term.get(name, ()):
+                if key in labels:
+                    wanted = {"key": key, "operator": operator, "values": [labels[key]]}
+                    selector.setdefault("matchExpressions", []).append(wanted)
+
+
+def _selecting_terms(spec: Obj) -> Iterator[Obj]:
+    for name in ("podAffinity", "podAntiAffinity"):
+        affinity = (spec.get("affinity") or {}).get(name) or {}
+        for weighted in affinity.get("preferredDuringSchedulingIgnoredDuringExecution", ()):
+            yield weighted["podAffinityTerm"]
+        yield from affinity.get("requiredDuringSchedulingIgnoredDuringExecution", ())
+    yield from spec.get("topologySpreadConstraints", ())
 
 
 def qos_class(pod: Obj) -> str:

@@ -218,6 +218,7 @@ def _custom_update(resource: Resource, new: Obj, old: Obj) -> None:
 
 def _pod(obj: Obj) -> None:
     obj["status"] = pods.initial_status(obj)
+    pods.merge_label_keys(obj)
 
 
 def _namespace(obj: Obj) -> None:

@@ -43,6 +43,8 @@ def pod_spec(spec: Obj) -> None:
         ("schedulerName", "default-scheduler"),
     ):
         spec.setdefault(name, value)
+    if spec["terminationGracePeriodSeconds"] < 0:
+        spec["terminationGracePeriodSeconds"] = 1
     spec.setdefault("securityContext", {})
     for container in containers(spec):
         _container(container)

@@ -45,8 +45,10 @@ def endpoint_ip(path: str, text: str) -> list[Cause]:
 
 
 def _is_own_loopback(address: Address) -> bool:
-    """Whether an address is the machine's own. The embedded cluster's nodes, pods and Services live in 127.0.0.0/8
-    too, so here only 127.0.0.0/24 counts as loopback."""
+    """Whether an address is the machine's own, which is 127.0.0.0/24 here.
+
+    The embedded cluster's nodes, pods and Services live in the rest of 127.0.0.0/8.
+    """
     return address.is_loopback and (address.version == 6 or address.packed[:3] == b"\x7f\0\0")
 
 

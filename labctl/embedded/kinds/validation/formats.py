@@ -6,7 +6,7 @@ Source: k8s.io/apimachinery/pkg/util/validation.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from labctl.embedded.clientset import Obj
@@ -238,11 +238,6 @@ def not_negative_fields(path: str, holder: Obj, *names: str) -> list[Cause]:
 def immutable(path: str, new: Any, old: Any) -> list[Cause]:
     """A value that may not change; missing and empty are the same."""
     return [invalid_value(path, new, IMMUTABLE)] if (new or None) != (old or None) else []
-
-
-def joined(parts: Iterable[Iterable[Cause]]) -> list[Cause]:
-    """One list of several."""
-    return [cause for part in parts for cause in part]
 
 
 def int_or_percent(path: str, value: Any) -> list[Cause]:

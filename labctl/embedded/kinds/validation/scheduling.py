@@ -65,10 +65,22 @@ def _label_keys(holder: Obj, path: str) -> Iterator[Cause]:
             continue
         for index, key in enumerate(keys):
             yield from all_of(f"{path}.{name}[{index}]", key, qualified_name)
+    yield from _selected_twice(holder.get("matchLabelKeys", []), selector or {}, path)
     for index, key in enumerate(holder.get("matchLabelKeys", ())):
         if key in holder.get("mismatchLabelKeys", ()):
             text = "exists in both matchLabelKeys and mismatchLabelKeys"
             yield invalid_value(f"{path}.matchLabelKeys[{index}]", key, text)
+
+
+def _selected_twice(keys: list[str], selector: Obj, path: str) -> Iterator[Cause]:
+    """A key may stand in the selector once: what `matchLabelKeys` added to it."""
+    seen = set(selector.get("matchLabels", ()))
+    for requirement in selector.get("matchExpressions", ()):
+        key = requirement["key"]
+        if key in keys and key in seen:
+            text = "exists in both matchLabelKeys and labelSelector"
+            yield invalid_value(f"{path}[{len(keys) - 1 - keys[::-1].index(key)}]", key, text)
+        seen.add(key)
 
 
 def tolerations(listed: list[Obj], path: str) -> Iterator[Cause]:
