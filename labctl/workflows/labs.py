@@ -25,6 +25,8 @@ from labctl.workflows.directory import pod_nodes, ready_pods
 
 SETTLE_SECONDS = 10.0
 """How long a change may take until the controller answers by it (a real one was seen to take up to 3 s)."""
+SETTLE_REQUESTS = 10
+"""Requests in a row that must be answered as expected before a check begins: one could be right by chance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,26 +107,26 @@ def _judged(bench: Bench, lab: Lab, step: ProbeStep, plan: ProbePlan, step_id: s
 
 
 def _settled(bench: Bench, plan: ProbePlan, judged: Callable[[ProbePlan], Check]) -> Check | None:
-    """Wait until single requests are answered as expected: a change takes a moment to reach a controller.
+    """Wait until a few requests are answered as expected: a change takes a moment to reach a controller.
 
-    Returns the check when the plan is one single request, so that it is not sent again. What never settles is left to
-    the judgement, which says what was seen instead.
+    Returns the check when the plan has no more requests than that, so that they are not sent again. What never settles
+    is left to the judgement, which says what was seen instead.
     """
     clock = bench.env.clock
     deadline = clock.monotonic() + min(SETTLE_SECONDS, bench.options.timeout)
-    single = replace(plan, count=1, concurrency=1)
+    few = replace(plan, count=min(plan.count, SETTLE_REQUESTS))
     pause = 0.01
     while not bench.interrupted:
-        check = judged(single)
+        check = judged(few)
         if _exact_part_holds(check) or clock.monotonic() >= deadline:
-            return check if plan.count == 1 else None
+            return check if plan.count == few.count else None
         clock.sleep(pause)
         pause = min(pause * 2, 0.5)
     return None
 
 
 def _exact_part_holds(check: Check) -> bool:
-    """Whether nothing but a distribution can be wrong (one request says nothing about that)."""
+    """Whether nothing but a distribution can be wrong (few requests say little about that)."""
     return check.verdict is not None and (check.verdict.passed or check.verdict.p_value is not None)
 
 

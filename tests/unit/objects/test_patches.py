@@ -49,3 +49,7 @@ def test_what_was_added_is_removed_and_what_was_changed_is_put_back() -> None:
     target = {"metadata": {"annotations": {"weight": "10", "kept": "x"}}}
     patch = {"metadata": {"annotations": {"weight": "50", "new": "y"}}}
     assert inverse(target, patch) == {"metadata": {"annotations": {"weight": "10", "new": None}}}
+
+
+def test_of_an_added_mapping_only_the_added_entries_are_removed() -> None:
+    assert inverse({}, {"metadata": {"annotations": {"new": "y"}}}) == {"metadata": {"annotations": {"new": None}}}
