@@ -9,8 +9,8 @@ from typing import Any
 def inverse(target: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
     """The merge patch that brings `target` back after `patch` was applied to it.
 
-    What the patch adds is removed (null), what it replaces or removes is put back. Lists are values, as in the RFC. Of a
-    mapping that the patch adds only its entries are removed: others may have put theirs beside them since.
+    What the patch adds is removed (null), what it replaces or removes is put back. Lists are values, as in the RFC.
+    Of a mapping that the patch adds only its entries are removed: others may have put theirs beside them since.
     """
     undo: dict[str, Any] = {}
     for key, value in patch.items():

@@ -31,7 +31,7 @@ def verify_labs(
     started, begun = env.clock.now(), env.clock.monotonic()
     cluster = provider.find()
     api = KubeApi(cluster.kubeconfig, cluster.context)
-    bench = Bench(cluster, api, env, sink, options, Overrides(options.requests, options.concurrency))
+    bench = Bench(cluster, api, env, sink, options, Overrides(options.requests, options.concurrency), settle=False)
     reports: list[LabReport] = []
     try:
         present = applied_labs(api, [lab.name for lab in labs]) if only_applied else [lab.name for lab in labs]

@@ -7,7 +7,6 @@ kept as a warning instead of being silently ignored.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, get_type_hints
@@ -188,7 +187,8 @@ def read_settings(data: Mapping[str, str]) -> Settings:
     Args:
         data: Key to value; unknown keys are ignored with a warning.
     """
-    values: dict[str, Any] = {"worker_processes": str(os.cpu_count() or 1)}
+    # `auto` is one worker a processor; this controller runs on one.
+    values: dict[str, Any] = {"worker_processes": "1"}
     warnings: list[str] = []
     for key, text in data.items():
         name = key.replace("-", "_")
