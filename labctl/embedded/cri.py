@@ -59,6 +59,7 @@ class ContainerContext:
         client: How its processes reach others; None where nothing can be reached.
         stdin: Standard input of its process; None without one (`stdin` of the spec).
         tty: Whether its process gets a terminal (`tty` of the spec).
+        working_dir: `workingDir` of the spec; empty takes the image's.
     """
 
     namespace: str
@@ -82,6 +83,7 @@ class ContainerContext:
     client: NetworkClient | None = None
     stdin: Source | None = None
     tty: bool = False
+    working_dir: str = ""
 
 
 class StartError(Exception):

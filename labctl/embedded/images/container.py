@@ -96,11 +96,12 @@ class ProcessContainer:
         except Exit as exit_:
             for line in exit_.message.splitlines():
                 self.system.context.log(line)
-            done.set_result(exit_.code)
+            self._finish(exit_.code)
         except OSError as error:
             self.system.context.log(f"bind() failed ({error.strerror})")
-            done.set_result(1)
-        done.add_done_callback(lambda future: self._finish(future.result()))
+            self._finish(1)
+        else:
+            done.add_done_callback(lambda future: self._finish(future.result()))
 
     def _ended(self, task: asyncio.Task[int]) -> None:
         if task.cancelled():
@@ -147,7 +148,7 @@ class CommandImage:
         Raises:
             StartError: There is no such executable.
         """
-        return start_process(context, self.argv(context.command, context.args), self.workdir)
+        return start_process(context, self.argv(context.command, context.args), context.working_dir or self.workdir)
 
     def argv(self, command: tuple[str, ...], args: tuple[str, ...]) -> tuple[str, ...]:
         """What the spec and the image's defaults make together."""

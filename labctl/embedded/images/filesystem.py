@@ -161,27 +161,27 @@ class FileSystem:
     __slots__ = ("_clock", "_mounts")
 
     def __init__(self, root: Volume | None = None, *, clock: Callable[[], float] = time.time) -> None:
-        self._mounts: list[tuple[str, Volume]] = [("", root or Volume())]
+        self._mounts: list[tuple[str, Volume, str]] = [("", root or Volume(), "")]
         self._clock = clock
 
     @property
     def generation(self) -> int:
         """Grows with every change of any file."""
-        return sum(volume.generation for _, volume in self._mounts)
+        return sum(mount[1].generation for mount in self._mounts)
 
     @property
     def mounts(self) -> list[str]:
         """Mount points, the root first."""
-        return ["/" + path for path, _ in self._mounts]
+        return ["/" + mount[0] for mount in self._mounts]
 
-    def mount(self, path: str, volume: Volume) -> None:
-        """Mount a volume; the longest mount point wins."""
+    def mount(self, path: str, volume: Volume, sub_path: str = "") -> None:
+        """Mount a volume, or a directory of it; the longest mount point wins."""
         point = posixpath.normpath(path).strip("/")
         root = self._mounts[0][1]
         for parent in (*_parents(point), point):
             if root.get(parent) is None:
                 root.nodes[parent] = Directory(mtime=self._clock())
-        self._mounts.append((point, volume))
+        self._mounts.append((point, volume, sub_path))
         root.generation += 1
 
     def resolve(self, path: str, *, follow: bool = True) -> str:
@@ -282,7 +282,7 @@ class FileSystem:
         relative = self._walk(path, False)
         if self._at(relative) is None:
             raise os_error(errno.ENOENT, path)
-        if any(point == relative for point, _ in self._mounts):
+        if any(mount[0] == relative for mount in self._mounts):
             raise os_error(errno.EBUSY, path)
         volume, inner = self._volume(relative)
         if volume.read_only:
@@ -350,8 +350,9 @@ class FileSystem:
             point = mount[0]
             if len(point) >= len(best[0]) and (relative == point or relative.startswith(point + "/")):
                 best = mount
-        point = best[0]
-        return best[1], relative[len(point) :].lstrip("/") if point else relative
+        point, volume, sub_path = best
+        inner = relative[len(point) :].lstrip("/") if point else relative
+        return volume, "/".join(part for part in (sub_path, inner) if part)
 
     def _walk(self, path: str, follow: bool) -> str:
         parts = [part for part in path.split("/") if part not in ("", ".")]

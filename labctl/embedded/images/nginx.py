@@ -1,92 +1,80 @@
-"""The official nginx image: static files of /usr/share/nginx/html, nginx's own error pages, and the access log."""
+"""nginx as a pod's web server: what its configuration says about files and fixed answers, and the access log."""
 
 from __future__ import annotations
 
 import posixpath
+import re
+import secrets
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
+from collections.abc import Callable, Sequence
 from urllib.parse import unquote
 
-from labctl.embedded.http.messages import Headers, Request, Response
-from labctl.embedded.images.accesslog import LocalTime, http_date
-from labctl.embedded.images.filesystem import Directory, File, FileSystem
-from labctl.embedded.images.nginxpages import MIME_TYPES, error_page
+from labctl.embedded.http.messages import Request, Response
+from labctl.embedded.images.accesslog import LocalTime
+from labctl.embedded.images.filesystem import FileSystem
+from labctl.embedded.images.nginxconf import Rules, Server, choose
+from labctl.embedded.images.nginxstatic import Answer, Fields, conditional, failure, read_fields, static
 
-ROOT = "/usr/share/nginx/html"
+PREPARED = 256
+"""Answers kept ready, by target."""
 
+REDIRECTS = 10
+"""Internal redirects before nginx gives up."""
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    """A prepared answer: status, header fields and body of a plain GET."""
-
-    status: int
-    headers: Headers
-    body: bytes
-    mtime: float = 0.0
-    etag: str = ""
-    error: str = ""
-
-
-@dataclass(slots=True)
-class _Fields:
-    """The request fields that matter here, read in one pass."""
-
-    host: str = "localhost"
-    agent: str = "-"
-    referer: str = "-"
-    forwarded: str = "-"
-    ranges: str = ""
-    none_match: str = ""
-    modified_since: str = ""
-
-    @property
-    def conditional(self) -> bool:
-        """Whether the answer can differ from a plain GET's."""
-        return bool(self.ranges or self.none_match or self.modified_since)
-
-
-_FIELD_NAMES = {
-    "host": "host",
-    "user-agent": "agent",
-    "referer": "referer",
-    "x-forwarded-for": "forwarded",
-    "range": "ranges",
-    "if-none-match": "none_match",
-    "if-modified-since": "modified_since",
-}
+_VARIABLE = re.compile(r"\$(?:\{([a-z0-9_]+)\}|([a-z0-9_]+))")
+_ADDED = frozenset((200, 201, 204, 206, 301, 302, 303, 304, 307, 308))
+"""Statuses to which `add_header` applies."""
 
 
 class NginxApp:
-    """nginx serving static files, as its default configuration does.
+    """The HTTP application of one listening port of one container.
 
-    Answers are prepared once per target and forgotten when any file of the container changes.
+    Answers from files are prepared once per target and forgotten when any file of the container changes.
+
+    Args:
+        version: nginx's version.
+        hostname: The container's hostname.
+        port: The port.
+        servers: The configuration's servers that listen on it.
+        files: The container's files.
+        log: Access and error log.
+        clock: Wall time in seconds.
     """
 
     def __init__(
-        self, version: str, files: FileSystem, log: Callable[[str], None], *, clock: Callable[[], float] = time.time
+        self,
+        version: str,
+        hostname: str,
+        port: int,
+        servers: Sequence[Server],
+        files: FileSystem,
+        log: Callable[[str], None],
+        *,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._version = version
+        self._hostname = hostname
+        self._port = port
+        self._servers = servers
         self._files = files
         self._log = log
         self._clock = clock
         self._now = LocalTime(clock)
-        self._prepared: dict[str, _Answer] = {}
+        self._prepared: dict[str, Answer] = {}
         self._generation = files.generation
         self._connections = 0
 
     def __call__(self, request: Request) -> Response:
         """Answer one request."""
-        fields = _read_fields(request)
+        fields = read_fields(request.headers)
         answer = self._answer(request, fields)
         status, headers, body = answer.status, answer.headers.copy(), answer.body
-        if fields.conditional and status == 200:
-            status, headers, body = _conditional(answer, fields, self._version)
-        sent = 0 if request.method == "HEAD" else len(body)
+        if fields.conditional and status == 200 and answer.etag:
+            status, headers, body = conditional(answer, fields, self._version)
+        sent = len(body)
         if request.method == "HEAD":
-            headers.append(("Content-Length", str(len(body))))
-            body = b""
+            headers.append(("Content-Length", str(sent)))
+            sent, body = 0, b""
         flow = request.flow
         if answer.error:
             self._error(answer.error, request, fields)
@@ -96,71 +84,91 @@ class NginxApp:
         )
         return Response(status, headers, body)
 
-    def _answer(self, request: Request, fields: _Fields) -> _Answer:
-        if request.method not in ("GET", "HEAD"):
-            return self._failure(405)
+    def _answer(self, request: Request, fields: Fields) -> Answer:
         generation = self._files.generation
         if generation != self._generation:
             self._prepared.clear()
             self._generation = generation
-        prepared = self._prepared.get(request.target)
+        plain = len(self._servers) == 1 and request.method in ("GET", "HEAD")
+        prepared = self._prepared.get(request.target) if plain else None
         if prepared is None:
-            prepared = self._prepare(request.target, fields)
-            if len(self._prepared) < 256 and prepared.status == 200:
+            prepared = self._prepare(request, fields)
+            if plain and prepared.etag and len(self._prepared) < PREPARED:
                 self._prepared[request.target] = prepared
         return prepared
 
-    def _prepare(self, target: str, fields: _Fields) -> _Answer:
-        path = posixpath.normpath(unquote(target.partition("?")[0]))
-        path = path + "/" if target.partition("?")[0].endswith("/") and path != "/" else path
-        if not path.startswith("/"):
-            return self._failure(400)
-        full = ROOT + path
-        try:
-            node = self._files.stat(full.rstrip("/") or "/")
-            if isinstance(node, Directory):
-                if not path.endswith("/"):
-                    return self._moved(f"http://{fields.host}{path}/")
-                return self._index(full, path)
-            node = self._files.stat(full)
-        except NotADirectoryError:
-            return self._failure(404, f'open() "{full}" failed (20: Not a directory)')
-        except OSError:
-            return self._failure(404, f'open() "{full}" failed (2: No such file or directory)')
-        assert isinstance(node, File)
-        return self._static(full, node)
+    def _prepare(self, request: Request, fields: Fields) -> Answer:
+        given = request.target.partition("?")[0]
+        if not given.startswith("/"):
+            return failure(400, self._version)
+        path = posixpath.normpath(unquote(given)).replace("//", "/")
+        path = path + "/" if given.endswith("/") and path != "/" else path
+        host = fields.host.rpartition(":")[0] if ":" in fields.host else fields.host
+        server = choose(self._servers, self._port, host)
+        for _ in range(REDIRECTS):
+            rules = server.location(path)
+            version = self._version if rules.tokens else ""
+            if rules.answer is not None:
+                return self._returned(rules, request, path, host, server)
+            if request.method not in ("GET", "HEAD"):
+                return failure(405, version)
+            answer = static(self._files, rules, path, fields.host, version)
+            if not answer.again:
+                return answer
+            path = answer.again
+        return failure(500, self._version, "rewrite or internal redirection cycle")
 
-    def _index(self, full: str, path: str) -> _Answer:
-        index = full + "index.html"
-        try:
-            node = self._files.stat(index)
-        except OSError:
-            return self._failure(403, f'directory index of "{full}" is forbidden')
-        assert isinstance(node, File)
-        return self._static(index, node)
+    def _returned(self, rules: Rules, request: Request, path: str, host: str, server: Server) -> Answer:
+        """`return`: a fixed answer, a redirect, or nginx's own page."""
+        assert rules.answer is not None
+        status, text = rules.answer
+        version = self._version if rules.tokens else ""
+        text = self._expand(text, request, path, host, server)
+        page = failure(status, version)
+        headers = page.headers if not text or 300 <= status < 400 else page.headers[:1]
+        if 300 <= status < 400 and text:
+            location = f"http://{request.header('Host') or host}{text}" if text.startswith("/") else text
+            headers = [*headers, ("Location", location)]
+        elif text:
+            headers = [*headers, ("Content-Type", rules.default_type)]
+        if status in _ADDED:
+            headers = [*headers, *rules.headers]
+        return Answer(status, headers, page.body if not text or 300 <= status < 400 else text.encode())
 
-    def _static(self, full: str, node: File) -> _Answer:
-        body = node.content()
-        extension = posixpath.splitext(full)[1].lstrip(".").lower()
-        etag = f'"{int(node.mtime):x}-{len(body):x}"'
-        headers = [
-            ("Server", f"nginx/{self._version}"),
-            ("Content-Type", MIME_TYPES.get(extension, "application/octet-stream")),
-            ("Last-Modified", http_date(node.mtime)),
-            ("ETag", etag),
-            ("Accept-Ranges", "bytes"),
-        ]
-        return _Answer(200, headers, body, node.mtime, etag)
+    def _expand(self, text: str, request: Request, path: str, host: str, server: Server) -> str:
+        if "$" not in text:
+            return text
+        query = request.target.partition("?")[2]
+        values = {
+            "hostname": self._hostname,
+            "host": host,
+            "uri": path,
+            "request_uri": request.target,
+            "request_method": request.method,
+            "scheme": "https" if request.flow.secure else "http",
+            "args": query,
+            "query_string": query,
+            "is_args": "?" if query else "",
+            "remote_addr": request.flow.client[0],
+            "remote_port": str(request.flow.client[1]),
+            "server_addr": request.flow.server[0],
+            "server_port": str(self._port),
+            "server_name": server.names[0] if server.names else "",
+            "server_protocol": f"HTTP/{request.version}",
+            "nginx_version": self._version,
+            "time_local": self._now(),
+            "request_id": secrets.token_hex(16),
+        }
 
-    def _failure(self, status: int, error: str = "") -> _Answer:
-        headers = [("Server", f"nginx/{self._version}"), ("Content-Type", "text/html")]
-        return _Answer(status, headers, error_page(status, self._version), error=error)
+        def value(match: re.Match[str]) -> str:
+            name = match.group(1) or match.group(2)
+            if name.startswith("http_"):
+                return request.header(name[5:].replace("_", "-")) or ""
+            return values.get(name, "")
 
-    def _moved(self, location: str) -> _Answer:
-        answer = self._failure(301)
-        return _Answer(301, [*answer.headers, ("Location", location)], answer.body)
+        return _VARIABLE.sub(value, text)
 
-    def _error(self, what: str, request: Request, fields: _Fields) -> None:
+    def _error(self, what: str, request: Request, fields: Fields) -> None:
         moment = time.strftime("%Y/%m/%d %H:%M:%S", time.gmtime(self._clock()))
         self._connections += 1
         self._log(
@@ -168,52 +176,3 @@ class NginxApp:
             f'server: localhost, request: "{request.method} {request.target} HTTP/{request.version}", '
             f'host: "{fields.host}"'
         )
-
-
-def _read_fields(request: Request) -> _Fields:
-    fields = _Fields()
-    for name, value in request.headers:
-        attribute = _FIELD_NAMES.get(name.lower())
-        if attribute is not None:
-            setattr(fields, attribute, value)
-    return fields
-
-
-def _conditional(answer: _Answer, fields: _Fields, version: str) -> tuple[int, Headers, bytes]:
-    if _not_modified(answer, fields):
-        kept = [field for field in answer.headers if field[0] in ("Server", "Last-Modified", "ETag")]
-        return 304, kept, b""
-    if not fields.ranges.startswith("bytes=") or "," in fields.ranges:
-        return 200, answer.headers.copy(), answer.body
-    span = _span(fields.ranges.removeprefix("bytes="), len(answer.body))
-    size = len(answer.body)
-    if span is None:
-        headers = [("Server", f"nginx/{version}"), ("Content-Type", "text/html"), ("Content-Range", f"bytes */{size}")]
-        return 416, headers, error_page(416, version)
-    start, end = span
-    kept = [field for field in answer.headers if field[0] != "Accept-Ranges"]
-    return 206, [*kept, ("Content-Range", f"bytes {start}-{end}/{size}")], answer.body[start : end + 1]
-
-
-def _not_modified(answer: _Answer, fields: _Fields) -> bool:
-    if fields.none_match:
-        tags = [tag.strip().removeprefix("W/") for tag in fields.none_match.split(",")]
-        return answer.etag in tags or "*" in tags
-    if fields.modified_since:
-        try:
-            # nginx's default `if_modified_since exact`.
-            return int(parsedate_to_datetime(fields.modified_since).timestamp()) == int(answer.mtime)
-        except ValueError:
-            return False
-    return False
-
-
-def _span(text: str, size: int) -> tuple[int, int] | None:
-    first, dash, last = text.partition("-")
-    if not dash or not (first + last).isdigit():
-        return None
-    if not first:
-        start, end = max(size - int(last), 0), size - 1
-    else:
-        start, end = int(first), min(int(last), size - 1) if last else size - 1
-    return (start, end) if start <= end else None

@@ -10,11 +10,13 @@ from labctl.embedded.cni import PodPort
 from labctl.embedded.images.catalogue import Content
 from labctl.embedded.images.container import CommandImage, HttpPort, Server
 from labctl.embedded.images.filesystem import Executable, File, Link
-from labctl.embedded.images.nginx import ROOT, NginxApp
+from labctl.embedded.images.nginx import NginxApp
+from labctl.embedded.images.nginxconf import ConfError, load
 from labctl.embedded.images.nginxpages import SERVER_ERROR, WELCOME
 from labctl.embedded.images.process import Exit, Process
 from labctl.embedded.images.programs.layers import debian_layer
 
+ROOT = "/usr/share/nginx/html"
 LATEST = "1.27.5"
 RELEASED = 1744804871
 """When nginx 1.27.5 was packed (16 April 2025 12:01:11 UTC), the time of its index.html: ETag 67ff9c07-267."""
@@ -96,8 +98,7 @@ def content(tag: str, http_port: HttpPort, port: int = 80) -> Content:
 
     def ports(process: Process) -> Mapping[int, PodPort]:
         _check_arguments(process, version)
-        context = process.system.context
-        return {port: http_port(NginxApp(version, context.files, context.log))}
+        return _listening(process, version, http_port)
 
     ends = ((signal.SIGTERM, 0), (signal.SIGQUIT, 0), (signal.SIGINT, 0))
     default_conf = DEFAULT_CONF.replace("80;", f"{port};")
@@ -115,6 +116,25 @@ def content(tag: str, http_port: HttpPort, port: int = 80) -> Content:
     return Content(CommandImage(cmd=("nginx", "-g", "daemon off;")), rootfs)
 
 
+def _listening(process: Process, version: str, http_port: HttpPort) -> Mapping[int, PodPort]:
+    """What the container's configuration opens.
+
+    Raises:
+        Exit: The configuration is wrong, or says something that is not known here.
+    """
+    files, log = process.system.files, process.system.context.log
+    hostname = process.system.context.hostname
+    try:
+        servers = load(files)
+    except ConfError as error:
+        raise Exit(1, str(error)) from error
+    opened = {}
+    for port in sorted({port for server in servers for port in server.ports}):
+        here = [server for server in servers if port in server.ports]
+        opened[port] = http_port(NginxApp(version, hostname, port, here, files, log))
+    return opened
+
+
 def _check_arguments(process: Process, version: str) -> None:
     """Options that print something instead of serving.
 
@@ -125,5 +145,9 @@ def _check_arguments(process: Process, version: str) -> None:
     if "-v" in options or "-V" in options:
         raise Exit(0, f"nginx version: nginx/{version}\n")
     if "-t" in options:
+        try:
+            load(process.system.files)
+        except ConfError as error:
+            raise Exit(1, str(error)) from error
         conf = "nginx: the configuration file /etc/nginx/nginx.conf syntax is ok\n"
         raise Exit(0, conf + "nginx: configuration file /etc/nginx/nginx.conf test is successful\n")

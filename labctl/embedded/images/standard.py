@@ -29,12 +29,12 @@ def web_images(http_port: HttpPort) -> list[Entry]:
         Entry(
             ("docker.io/library/nginx", "public.ecr.aws/nginx/nginx"),
             lambda tag: nginximage.content(tag, http_port),
-            size_bytes=72_000_000,
+            size_bytes=93_604_695,
         ),
         Entry(
             ("docker.io/nginxinc/nginx-unprivileged",),
             lambda tag: nginximage.content(tag, http_port, 8080),
-            size_bytes=72_000_000,
+            size_bytes=93_604_695,
         ),
         Entry(
             (
@@ -45,12 +45,12 @@ def web_images(http_port: HttpPort) -> list[Entry]:
             ),
             lambda tag: echoserver.content(tag, http_port),
             tags=tuple(echoserver.NGINX_VERSIONS),
-            size_bytes=44_000_000,
+            size_bytes=5_786_448,
         ),
         Entry(
             ("gcr.io/google-samples/kubernetes-bootcamp", "docker.io/jocatalin/kubernetes-bootcamp"),
             lambda tag: bootcamp.content(tag, http_port),
             tags=bootcamp.TAGS,
-            size_bytes=83_000_000,
+            size_bytes=5_786_444,
         ),
     ]

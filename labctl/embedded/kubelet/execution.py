@@ -59,11 +59,13 @@ def new_process(
     """
     system = system_of(record)
     env = {**system.context.env, **({"TERM": "xterm"} if tty else {})}
+    first = system.processes.get(1)
+    cwd = system.context.working_dir or (first.cwd if first is not None else "/")
     try:
-        _, executable = system.find(command[0], env)
+        _, executable = system.find(command[0], env, cwd)
     except StartError as error:
         raise ExecError(EXEC_FAILED.format(id=os.urandom(32).hex(), why=error)) from error
-    process = system.new(command, env, stdin=stdin, stdout=stdout, stderr=stderr, tty=tty)
+    process = system.new(command, env, cwd=cwd, stdin=stdin, stdout=stdout, stderr=stderr, tty=tty)
     system.run(process, executable.program)
     return process
 

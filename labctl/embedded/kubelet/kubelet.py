@@ -52,7 +52,7 @@ class Kubelet:
         self._host = Host(clientset, network, catalogue, self._recorder, self.settings, sources, client)
         self._workers: dict[PodKey, PodWorker] = {}
         self._dirty: dict[PodKey, None] = {}
-        self._stale: set[str] = set()
+        self._stale: dict[tuple[str, str, str], None] = {}
         self._scheduled = False
         self._unsubscribe: Callable[[], None] | None = None
         self._heartbeat: asyncio.Task[None] | None = None
@@ -93,7 +93,8 @@ class Kubelet:
         if change.resource == "pods":
             self._dirty[_key(change.object)] = None
         elif change.resource in ("configmaps", "secrets") and change.type is not ChangeType.DELETED:
-            self._stale.add(change.object["metadata"]["namespace"])
+            meta = change.object["metadata"]
+            self._stale[meta["namespace"], change.resource, meta["name"]] = None
         elif change.resource == "nodes" and change.type is ChangeType.MODIFIED:
             self._node_changed(change)
             return
@@ -116,10 +117,11 @@ class Kubelet:
         dirty, self._dirty = self._dirty, {}
         for key in dirty:
             self._sync(key)
-        stale, self._stale = self._stale, set()
-        for worker in list(self._workers.values()) if stale else ():
-            if worker.key[0] in stale:
-                worker.refresh_volumes()
+        stale, self._stale = self._stale, {}
+        for namespace, resource, name in stale:
+            for worker in self._workers.values():
+                if worker.key[0] == namespace:
+                    worker.refresh_volumes((resource, name))
 
     def _sync(self, key: PodKey, *, restart: bool = False) -> None:
         pod = self._clientset.get("pods", *key)

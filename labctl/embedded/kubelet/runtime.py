@@ -215,6 +215,7 @@ class ContainerStarter:
             client=self._host.client,
             stdin=record.stdin,
             tty=bool(record.spec.get("tty")),
+            working_dir=record.spec.get("workingDir", ""),
         )
 
     def _environment(self, record: ContainerRecord, pulled: Pulled) -> dict[str, str]:

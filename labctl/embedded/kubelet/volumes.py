@@ -9,9 +9,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from labctl.embedded.clientset import Clientset, Obj
-from labctl.embedded.images.filesystem import Directory, File, FileSystem, Link, Node, Volume, layer
+from labctl.embedded.images.filesystem import Directory, File, FileSystem, Link, Node, Volume
 from labctl.embedded.kubelet.environment import field_value, resource_value
 from labctl.embedded.kubelet.settings import Settings
+
+Reference = tuple[str, str]
+"""`configmaps` or `secrets`, and a name."""
 
 TokenSource = Callable[[str, str, Obj], str]
 """(namespace, service account, pod) → a bearer token for the pod's processes."""
@@ -46,8 +49,13 @@ class VolumeSources:
     settings: Settings
 
 
-Files = dict[str, tuple[bytes, int]]
-"""Relative path → content and mode."""
+Content = bytes | Callable[[], bytes]
+
+Files = dict[str, tuple[Content, int]]
+"""Relative path → content (or what makes it when it is read) and mode."""
+
+TOKEN_FRESH = 600.0
+"""Seconds that a service account token is given out before a new one is made; the real ones last an hour."""
 
 
 def set_up(pod: Obj, sources: VolumeSources) -> dict[str, Volume]:
@@ -59,15 +67,26 @@ def set_up(pod: Obj, sources: VolumeSources) -> dict[str, Volume]:
     return {volume["name"]: _volume(volume, pod, sources) for volume in pod["spec"].get("volumes") or []}
 
 
-def refresh(volumes: Mapping[str, Volume], pod: Obj, sources: VolumeSources) -> None:
-    """Bring volumes made of objects up to date; one whose object is gone keeps what it has."""
+def refresh(volumes: Mapping[str, Volume], pod: Obj, sources: VolumeSources, changed: Reference) -> None:
+    """Bring the volumes made of an object up to date; one whose object is gone keeps what it has."""
     for volume in pod["spec"].get("volumes") or []:
-        if volume["name"] in volumes and any(key in volume for key in ("configMap", "secret", "projected")):
+        if volume["name"] in volumes and changed in references(volume):
             try:
                 files = _files(volume, pod, sources)
             except MountError:
                 continue
             _publish(volumes[volume["name"]], files, sources.settings)
+
+
+def references(volume: Obj) -> set[Reference]:
+    """The ConfigMaps and Secrets that a volume is made of."""
+    found: set[Reference] = set()
+    for source in [volume, *((volume.get("projected") or {}).get("sources") or [])]:
+        if "configMap" in source:
+            found.add(("configmaps", source["configMap"].get("name", "")))
+        if "secret" in source:
+            found.add(("secrets", source["secret"].get("secretName") or source["secret"].get("name", "")))
+    return found
 
 
 def mount(files: FileSystem, container: Obj, volumes: Mapping[str, Volume]) -> None:
@@ -87,12 +106,11 @@ def _mount_part(files: FileSystem, path: str, volume: Volume, sub_path: str) -> 
     part = FileSystem(volume)
     if not part.exists("/" + sub_path):
         part.mkdir("/" + sub_path, parents=True)
-    node = part.stat("/" + sub_path)
-    if isinstance(node, Directory):
-        inside = {name.removeprefix("/" + sub_path): item for name, item in part.walk("/" + sub_path)}
-        files.mount(path, Volume(base=layer({name: item for name, item in inside.items() if name})))
+    if part.is_dir("/" + sub_path):
+        files.mount(path, volume, part.resolve("/" + sub_path).strip("/"))
     else:
-        files.install(path, node)
+        # A single file is bound as it is now: later changes of its ConfigMap do not reach it.
+        files.install(path, part.stat("/" + sub_path))
 
 
 def _volume(volume: Obj, pod: Obj, sources: VolumeSources) -> Volume:
@@ -140,13 +158,12 @@ def _source_files(name: str, source: Obj, pod: Obj, sources: VolumeSources, mode
     namespace = pod["metadata"]["namespace"]
     if "serviceAccountToken" in source:
         account = pod["spec"].get("serviceAccountName", "default")
-        token = sources.token(namespace, account, pod)
-        return {source["serviceAccountToken"]["path"]: (token.encode(), mode)}
+        return {source["serviceAccountToken"]["path"]: (_Token(sources, namespace, account, pod), mode)}
     if "downwardAPI" in source:
         return _downward(source["downwardAPI"], pod, mode)
     if "configMap" in source:
         found = _object(name, "configmaps", namespace, source["configMap"], sources.clientset)
-        data = {key: value.encode() for key, value in (found.get("data") or {}).items()}
+        data: dict[str, bytes] = {key: value.encode() for key, value in (found.get("data") or {}).items()}
         data |= {key: base64.b64decode(value) for key, value in (found.get("binaryData") or {}).items()}
         return _items(name, source["configMap"], data, mode)
     if "secret" in source:
@@ -154,6 +171,22 @@ def _source_files(name: str, source: Obj, pod: Obj, sources: VolumeSources, mode
         data = {key: base64.b64decode(value) for key, value in (found.get("data") or {}).items()}
         return _items(name, source["secret"], data, mode)
     return {}
+
+
+class _Token:
+    """A token file: made when it is first read, and again when it has become old."""
+
+    def __init__(self, sources: VolumeSources, namespace: str, account: str, pod: Obj) -> None:
+        self._make: Callable[[], bytes] = lambda: sources.token(namespace, account, pod).encode()
+        self._now = sources.settings.now
+        self._token = b""
+        self._until = 0.0
+
+    def __call__(self) -> bytes:
+        now = self._now().timestamp()
+        if now >= self._until:
+            self._token, self._until = self._make(), now + TOKEN_FRESH
+        return self._token
 
 
 def _object(name: str, resource: str, namespace: str, source: Obj, clientset: Clientset) -> Obj:

@@ -256,10 +256,10 @@ class PodWorker:
             self.spawn(keeper.stop(self.grace, message))
         record.spec = spec
 
-    def refresh_volumes(self) -> None:
+    def refresh_volumes(self, changed: pod_volumes.Reference) -> None:
         """A ConfigMap or Secret of the namespace has changed."""
         if self._volumes:
-            pod_volumes.refresh(self._volumes, self.pod, self.host.volumes)
+            pod_volumes.refresh(self._volumes, self.pod, self.host.volumes, changed)
 
     def report(self) -> None:
         """Write the pod's status, when it differs from what is stored."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from labctl.embedded.cri import ContainerContext
-from labctl.embedded.http.messages import App
+from labctl.embedded.http.messages import App, Flow, Request, Response
 from tests.unit.embedded_images.fakes import app_of, catalogue, context, get, text_of
 
 STUDY_ECHO = """
@@ -169,3 +169,74 @@ def test_nginx_logs_in_its_main_format() -> None:
     assert len(lines) == 1
     assert lines[0].startswith("172.16.0.7 - - [")
     assert lines[0].endswith('] "GET / HTTP/1.1" 200 615 "http://r/" "curl/7.79.1" "9.9.9.9"')
+
+
+def nginx_with(conf: bytes, port: int, check: Callable[[App], None]) -> list[str]:
+    """Start nginx with a mounted default.conf; returns its log."""
+    lines: list[str] = []
+
+    async def main() -> None:
+        made = context("nginx", log=lines.append)
+        made.files.write("/etc/nginx/conf.d/default.conf", conf)
+        container = catalogue().pull("nginx").content.image.start(made)
+        if container.exited.done():
+            lines.append(f"exit {container.exited.result()}")
+            return
+        check(app_of(made, port))
+
+    asyncio.run(main())
+    return lines
+
+
+def test_nginx_follows_its_mounted_configuration() -> None:
+    conf = b"""
+    server {
+        listen 8080 default_server;
+        add_header X-Pod $hostname;
+        default_type text/plain;
+        location / { return 200 "pod $hostname saw $request_uri from $remote_addr\\n"; }
+        location = /old { return 301 /new; }
+        location ~* \\.json$ { default_type application/json; return 200 '{"a":1}'; }
+        location /files/ { root /usr/share/nginx; try_files $uri =404; }
+        location /app { root /usr/share/nginx/html; try_files $uri /index.html; }
+        location /index.html { root /usr/share/nginx/html; }
+        location /gone { return 410; }
+    }
+    server { listen 8080; server_name other.com *.other.com; return 403; }
+    """
+
+    def check(app: App) -> None:
+        answer = get(app, "/x?y=1")
+        assert text_of(answer) == "pod web-1 saw /x?y=1 from 172.16.0.7\n"
+        assert ("Content-Type", "text/plain") in answer.headers
+        assert ("Location", "http://3.35.217.39:30080/new") in get(app, "/old").headers
+        assert ("Content-Type", "application/json") in get(app, "/a.JSON").headers
+        assert get(app, "/files/none").status == 404
+        assert "Welcome to nginx!" in text_of(get(app, "/app/deep/link"))
+        assert get(app, "/gone").status == 410
+        assert get(app, method="POST").status == 200
+        for host in ("other.com", "a.other.com:8080"):
+            request = Request("GET", "/", [("Host", host)], b"", Flow(("1.1.1.1", 1), ("2.2.2.2", 8080)))
+            refused = app(request)
+            assert isinstance(refused, Response)
+            assert refused.status == 403
+
+    nginx_with(conf, 8080, check)
+
+
+@pytest.mark.parametrize(
+    ("conf", "message"),
+    [
+        (b"server { listen 80 }", 'nginx: [emerg] unexpected "}" in /etc/nginx/conf.d/default.conf:1'),
+        (
+            b"server {\n  listen 80;\n  location / { proxy_pass http://x; }\n}",
+            'nginx: [emerg] the directive "proxy_pass" is not known in the embedded cluster, in /etc/nginx/conf.d/d',
+        ),
+        (b"server { listen abc; }", 'nginx: [emerg] invalid port in "abc" of the "listen" directive in '),
+        (b"server {", 'nginx: [emerg] unexpected end of file, expecting "}" in /etc/nginx/conf.d/default.conf:1'),
+    ],
+)
+def test_nginx_refuses_a_configuration_it_cannot_follow(conf: bytes, message: str) -> None:
+    lines = nginx_with(conf, 80, lambda app: None)
+    assert lines[0].startswith(message)
+    assert lines[-1] == "exit 1"
