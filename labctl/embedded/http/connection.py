@@ -203,14 +203,24 @@ class Connection(asyncio.Protocol):
         self._served += 1
         try:
             answer = self._app(request)
-        except Exception as error:  # noqa: BLE001 - whatever an App does wrong, the connection gets its 500
-            answer = self._failed(error)
+        except Exception as error:
+            if self._transport.is_closing():
+                raise
+            answer = self._failed(error)  # whatever an App does wrong, its client gets a 500
         if type(answer) is Response and type(answer.body) is bytes and answer.upgrade is None:
             self._finish(head, answer, answer.body)
         else:
             self._busy = True
             self.deadline = _NEVER
             self._task = self._loop.create_task(self._serve_slowly(head, answer))
+            self._task.add_done_callback(self._report)
+
+    def _report(self, task: asyncio.Task[None]) -> None:
+        """Tell the loop about an App that failed when it was too late for a 500, and break off."""
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._transport.abort()
+            self._loop.call_exception_handler({"message": "an HTTP application failed", "exception": error})
 
     def _failed(self, error: Exception) -> Response:
         self._loop.call_exception_handler({"message": "an HTTP application failed", "exception": error})
@@ -270,25 +280,23 @@ class Connection(asyncio.Protocol):
     async def _awaited(self, answer: Awaitable[Response]) -> Response:
         try:
             return await answer
-        except Exception as error:  # noqa: BLE001 - whatever an App does wrong, the connection gets its 500
+        except Exception as error:
+            if self._transport.is_closing():
+                raise
             return self._failed(error)
 
     async def _stream(self, head: Head, response: Response, pieces: AsyncIterator[bytes]) -> None:
         """Send a body piece by piece, each as soon as it is there."""
-        start, keep_alive = head_bytes(response, None, keep_alive=self._keep_alive(head), version=head.version)
         chunked = is_chunked(response.headers, head.version)
-        if head.version != "0.9":
-            self._transport.write(start)
         try:
+            start, keep_alive = head_bytes(response, None, keep_alive=self._keep_alive(head), version=head.version)
+            if head.version != "0.9":
+                self._transport.write(start)
             if head.method != "HEAD" and has_body(response.status):
                 await self._pieces(pieces, chunked=chunked)
-        except Exception as error:
-            # The head is out: breaking the connection off is the only way left to say that the body is not whole.
-            self._transport.abort()
-            if isinstance(error, ConnectionError):
-                raise
-            self._failed(error)
-            return
+        except Exception:
+            self._transport.abort()  # the only way left to say that the body is not whole
+            raise
         finally:
             if (close := getattr(pieces, "aclose", None)) is not None:
                 await close()
@@ -317,10 +325,6 @@ class Connection(asyncio.Protocol):
         self._transport.resume_reading()
         try:
             await handler(duplex)
-        except ConnectionError:
-            self._transport.abort()
-        except Exception as error:  # noqa: BLE001 - it cannot be told to the client any more
-            self._failed(error)
         finally:
             self._transport.close()
 

@@ -191,6 +191,23 @@ def test_thousand_requests_leave_nothing_behind(serve: Serve) -> None:
     serve(hello, body)
 
 
+def test_broken_header_of_a_stream_breaks_the_connection_off(serve: Serve) -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"never sent"
+
+    async def body(bed: Bed) -> None:
+        reader, writer = await bed.open()
+        writer.write(GET)
+        received = b""
+        with contextlib.suppress(ConnectionResetError):
+            received = await reader.read()
+        assert received == b""
+        assert bed.complaints == ["an HTTP application failed"]
+        writer.close()
+
+    serve(lambda request: Response(200, [("X", "a\nb")], pieces()), body)
+
+
 def test_pipelining_client_that_reads_nothing_is_not_answered_into_memory(serve: Serve) -> None:
     served: list[int] = []
 
