@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import ipaddress
+from datetime import UTC, datetime, timedelta
 
 from labctl.embedded.api import pki
 from labctl.embedded.api.server import ApiServer, build_registry
+from labctl.embedded.api.tokens import Bound, TokenSigner
+from labctl.embedded.clientset import Clientset, Obj
 from labctl.embedded.controllers.runner import ControllerManager
 from labctl.embedded.controllers.settings import ControllerSettings
 from labctl.embedded.http.server import http_port
 from labctl.embedded.images.standard import standard_catalogue
 from labctl.embedded.ingress.controller.image import controller_entry
 from labctl.embedded.kinds.settings import ClusterSettings
+from labctl.embedded.kubelet.dialer import PodDialer
 from labctl.embedded.kubelet.kubelet import Kubelet
 from labctl.embedded.kubelet.nodes import NodeSpec
 from labctl.embedded.kubelet.settings import Settings as KubeletSettings
+from labctl.embedded.network.dns import ClusterDns
 from labctl.embedded.network.holders import who_listens
 from labctl.embedded.network.pods import LoopbackNetwork
 from labctl.embedded.network.proxy import KubeProxy
-from labctl.embedded.network.settings import NetworkSettings
+from labctl.embedded.network.settings import NetworkSettings, whole_loopback_available
 from labctl.embedded.settings import KUBERNETES_VERSION, EmbeddedSettings, StateDirectory
 from labctl.env import Clock
 from labctl.errors import ClusterError
@@ -47,13 +52,18 @@ class EmbeddedCluster:
                 nodes={node.name: node.address for node in settings.nodes},
                 cluster_cidr=settings.cluster_cidr,
                 service_cidr=settings.service_cidr,
+                node_ports=settings.node_ports,
                 proxy_mode=settings.proxy_mode,
+                whole_loopback=whole_loopback_available(),
             )
         )
         self._proxy = KubeProxy(registry, self._network)
+        self._dns = ClusterDns(registry, self._network)
+        tokens = ServiceAccountTokens(registry, self._api.signer)
         self._controllers = ControllerManager(
             registry,
             ControllerSettings(server=server.name, root_ca=self.pki.server_ca.certificate_pem.decode()),
+            issue_token=tokens.for_secret,
         )
         self._kubelet = Kubelet(
             registry,
@@ -64,6 +74,8 @@ class EmbeddedCluster:
                 cluster_dns=str(ipaddress.ip_network(settings.service_cidr)[10]),
                 eager_probes=True,  # the images need no time to start: nobody shall wait for what is there
             ),
+            token=tokens.for_pod,
+            client=PodDialer(self._network, self._proxy.translate, self._dns.exchange),
         )
         self._api.connect_kubelet(self._kubelet)
 
@@ -88,17 +100,40 @@ class EmbeddedCluster:
                 f"the API cannot listen on {address}:{port}: {error.strerror}{taken}",
                 hint="stop that process, or choose other addresses or network.apiPort in cluster.yaml",
             ) from error
+        self._proxy.start()
+        await self._dns.start()
         self._controllers.start()
         self._kubelet.start()
-        self._proxy.start()
 
     async def stop(self) -> None:
         """Stop in the reverse order; the objects stay."""
-        self._proxy.stop()
         await self._kubelet.stop()
         self._controllers.stop()
+        self._dns.stop()
+        self._proxy.stop()
         self._network.sockets.close_all()
         await self._api.close()
+
+
+class ServiceAccountTokens:
+    """Tokens for the processes of pods, and for Secrets of type service-account-token."""
+
+    def __init__(self, clientset: Clientset, signer: TokenSigner) -> None:
+        self._clientset = clientset
+        self._signer = signer
+
+    def for_pod(self, namespace: str, account: str, pod: Obj) -> str:
+        """A token bound to the pod, valid for an hour, as the kubelet projects it; empty without such an account."""
+        found = self._clientset.get("serviceaccounts", namespace, account)
+        if found is None:
+            return ""
+        bound = Bound("pod", pod["metadata"]["name"], pod["metadata"]["uid"])
+        return self._signer.issue(found, (), timedelta(seconds=3607), datetime.now(UTC), (bound,))
+
+    def for_secret(self, account: Obj, secret: Obj) -> str:
+        """A token that lives as long as its Secret (in practice: ten years)."""
+        bound = Bound("secret", secret["metadata"]["name"], secret["metadata"]["uid"])
+        return self._signer.issue(account, (), timedelta(days=3650), datetime.now(UTC), (bound,))
 
 
 def _certificate_names(settings: EmbeddedSettings) -> list[str]:

@@ -40,6 +40,7 @@ def objects(settings: ClusterSettings) -> list[tuple[str, Obj]]:
     return [
         *(("namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}) for name in NAMESPACES),
         *_kubernetes_service(settings),
+        ("services", _dns_service(settings)),
         *_roles(),
         *_classes(),
     ]
@@ -84,6 +85,29 @@ def _kubernetes_service(settings: ClusterSettings) -> Iterable[tuple[str, Obj]]:
             "ports": [{"name": "https", "port": port, "protocol": "TCP"}],
         },
     )
+
+
+def _dns_service(settings: ClusterSettings) -> Obj:
+    """CoreDNS's Service (k3s's manifests/coredns.yaml); its address is the tenth of the range."""
+    ports = (("dns", 53, "UDP"), ("dns-tcp", 53, "TCP"), ("metrics", 9153, "TCP"))
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {
+            "name": "kube-dns",
+            "namespace": "kube-system",
+            "labels": {
+                "k8s-app": "kube-dns",
+                "kubernetes.io/cluster-service": "true",
+                "kubernetes.io/name": "CoreDNS",
+            },
+        },
+        "spec": {
+            "selector": {"k8s-app": "kube-dns"},
+            "clusterIP": str(ipaddress.ip_network(settings.service_cidr)[10]),
+            "ports": [{"name": name, "port": port, "protocol": protocol} for name, port, protocol in ports],
+        },
+    }
 
 
 def _rule(group: str, resources: Sequence[str], verbs: Sequence[str]) -> Obj:
