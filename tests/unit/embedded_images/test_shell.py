@@ -3,9 +3,13 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from labctl.embedded.cri import StartError
 from labctl.embedded.images.container import start_process
+from labctl.embedded.images.shell.parser import parse
+from labctl.embedded.images.shell.syntax import Sequence, ShellSyntaxError
 from tests.unit.embedded_images.fakes import context
 from tests.unit.embedded_images.running import Result, run, sh
 
@@ -77,6 +81,8 @@ def test_shell_scripts_print_what_a_posix_shell_prints(script: str, out: str) ->
         ("echo $((1/0))", 2, "sh: divide by zero\n"),
         ("test 1 -eq x", 2, "sh: test: x: bad number\n"),
         ("f() { f; }; f", 139, ""),
+        ("wait $$", 127, ""),
+        ("for x in f() a", 2, 'sh: syntax error: unexpected "("\n'),
     ],
 )
 def test_shell_scripts_fail_with_the_code_and_words_of_a_shell(script: str, code: int, err: str) -> None:
@@ -140,3 +146,54 @@ def test_an_unknown_executable_gives_the_runtimes_words() -> None:
             start_process(context("nginx"), ("nosuchcmd",))
 
     asyncio.run(main())
+
+
+PIECES = [
+    "if",
+    "then",
+    "fi",
+    "while",
+    "do",
+    "done",
+    "for x in",
+    "case a in",
+    "esac",
+    ";;",
+    ";",
+    "&",
+    "&&",
+    "|",
+    "(",
+    ")",
+]
+PIECES += [
+    "{",
+    "}",
+    "$(",
+    "$((",
+    "))",
+    "${",
+    "`",
+    '"',
+    "'",
+    "\\",
+    "\n",
+    "a",
+    "x=1",
+    ">",
+    "<<EOF",
+    "EOF",
+    "#",
+    "!",
+    "f()",
+]
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=12).map(" ".join))
+def test_any_text_is_parsed_or_refused(text: str) -> None:
+    try:
+        body = parse(text)
+    except ShellSyntaxError as error:
+        assert str(error).startswith("syntax error")
+    else:
+        assert isinstance(body, Sequence)

@@ -264,6 +264,9 @@ async def wait(shell: Interpreter, words: Sequence[str], io: Streams) -> int:
     pids = [int(word) for word in words[1:] if word.isdigit()] or list(state.background)
     status = 0
     for pid in pids:
+        if pid not in state.background:
+            status = NOT_FOUND  # no child of this shell
+            continue
         process = state.process.system.processes.get(pid)
         if process is None or process.task is None:
             continue

@@ -165,6 +165,8 @@ class Parser:
             self._skip_blanks()
             while self._reader.peek() not in ("", "\n", ";"):
                 words.append(self._reader.word())
+                if not words[-1]:
+                    self._unexpected(self._reader.peek())
                 self._skip_blanks()
         body = self._do()
         return For(name, None if words is None else tuple(words), body, self._redirects())
