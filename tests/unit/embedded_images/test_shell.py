@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from labctl.embedded.cri import StartError
 from labctl.embedded.images.container import start_process
 from labctl.embedded.images.shell.parser import parse
-from labctl.embedded.images.shell.syntax import Sequence, ShellSyntaxError
+from labctl.embedded.images.shell.syntax import ShellSyntaxError
 from tests.unit.embedded_images.fakes import context
 from tests.unit.embedded_images.running import Result, run, sh
 
@@ -191,9 +191,9 @@ PIECES += [
 
 @given(st.lists(st.sampled_from(PIECES), max_size=12).map(" ".join))
 def test_any_text_is_parsed_or_refused(text: str) -> None:
+    refusal = ""
     try:
-        body = parse(text)
+        parse(text)
     except ShellSyntaxError as error:
-        assert str(error).startswith("syntax error")
-    else:
-        assert isinstance(body, Sequence)
+        refusal = str(error)
+    assert refusal == "" or refusal.startswith("syntax error")
