@@ -3,32 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from labctl.embedded.clientset import Obj
+from labctl.embedded.kinds import bootstrap_roles
 from labctl.embedded.kinds.settings import ClusterSettings
 
 NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
-_RBAC = "rbac.authorization.k8s.io"
-_READ = ("get", "list", "watch")
-_WRITE = ("create", "delete", "deletecollection", "patch", "update")
-_ALL_USERS = ("system:authenticated",)
-_WORKLOADS = {
-    "": ("configmaps", "endpoints", "persistentvolumeclaims", "pods", "replicationcontrollers",
-         "replicationcontrollers/scale", "serviceaccounts", "services"),
-    "apps": ("daemonsets", "deployments", "deployments/scale", "replicasets", "replicasets/scale", "statefulsets",
-             "statefulsets/scale"),
-    "autoscaling": ("horizontalpodautoscalers",),
-    "batch": ("cronjobs", "jobs"),
-    "networking.k8s.io": ("ingresses", "networkpolicies"),
-    "policy": ("poddisruptionbudgets",),
-}  # fmt: skip
-_VIEW_ONLY = ("bindings", "events", "limitranges", "namespaces", "namespaces/status", "pods/log", "pods/status",
-              "resourcequotas")  # fmt: skip
-_EDIT_ONLY = ("pods/attach", "pods/exec", "pods/portforward", "pods/eviction", "secrets", "serviceaccounts/token")
-_DISCOVERY = ("/api", "/api/*", "/apis", "/apis/*", "/healthz", "/livez", "/openapi", "/openapi/*", "/readyz",
-              "/version", "/version/")  # fmt: skip
-_PUBLIC = ("/healthz", "/livez", "/readyz", "/version", "/version/")
 
 
 def objects(settings: ClusterSettings) -> list[tuple[str, Obj]]:
@@ -110,75 +91,11 @@ def _dns_service(settings: ClusterSettings) -> Obj:
     }
 
 
-def _rule(group: str, resources: Sequence[str], verbs: Sequence[str]) -> Obj:
-    return {"apiGroups": [group], "resources": list(resources), "verbs": list(verbs)}
-
-
-def _paths(paths: Sequence[str]) -> Obj:
-    return {"nonResourceURLs": list(paths), "verbs": ["get"]}
-
-
-def _rules() -> dict[str, list[Obj]]:
-    """Role name → rules (plugin/pkg/auth/authorizer/rbac/bootstrappolicy/policy.go)."""
-    reviews = ("selfsubjectaccessreviews", "selfsubjectrulesreviews")
-    everything: Obj = {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}
-    view = [_rule(group, names, _READ) for group, names in _WORKLOADS.items()]
-    view += [_rule("", _VIEW_ONLY, _READ), _rule("discovery.k8s.io", ("endpointslices",), _READ)]
-    edit = [*view, _rule("", _EDIT_ONLY, (*_READ, *_WRITE))]
-    edit += [_rule(group, names, _WRITE) for group, names in _WORKLOADS.items()]
-    roles = (*_READ, *_WRITE)
-    return {
-        "cluster-admin": [everything, {"nonResourceURLs": ["*"], "verbs": ["*"]}],
-        "admin": [
-            *edit,
-            _rule("authorization.k8s.io", ("localsubjectaccessreviews",), ("create",)),
-            _rule(_RBAC, ("rolebindings", "roles"), roles),
-        ],
-        "edit": edit,
-        "view": view,
-        "system:basic-user": [
-            _rule("authorization.k8s.io", reviews, ("create",)),
-            _rule("authentication.k8s.io", ("selfsubjectreviews",), ("create",)),
-        ],
-        "system:discovery": [_paths(_DISCOVERY)],
-        "system:public-info-viewer": [_paths(_PUBLIC)],
-        "system:service-account-issuer-discovery": [_paths(("/.well-known/openid-configuration", "/openid/v1/jwks"))],
-    }
-
-
-_BINDINGS = {
-    "cluster-admin": ("system:masters",),
-    "system:basic-user": _ALL_USERS,
-    "system:discovery": _ALL_USERS,
-    "system:public-info-viewer": (*_ALL_USERS, "system:unauthenticated"),
-    "system:service-account-issuer-discovery": ("system:serviceaccounts",),
-}
-
-
 def _roles() -> Iterable[tuple[str, Obj]]:
-    labels = {"kubernetes.io/bootstrapping": "rbac-defaults"}
-    update = {"rbac.authorization.kubernetes.io/autoupdate": "true"}
-    for name, rules in _rules().items():
-        yield (
-            f"clusterroles.{_RBAC}",
-            {
-                "apiVersion": f"{_RBAC}/v1",
-                "kind": "ClusterRole",
-                "metadata": {"name": name, "labels": labels, "annotations": update},
-                "rules": rules,
-            },
-        )
-    for name, groups in _BINDINGS.items():
-        yield (
-            f"clusterrolebindings.{_RBAC}",
-            {
-                "apiVersion": f"{_RBAC}/v1",
-                "kind": "ClusterRoleBinding",
-                "metadata": {"name": name, "labels": labels, "annotations": update},
-                "roleRef": {"apiGroup": _RBAC, "kind": "ClusterRole", "name": name},
-                "subjects": [{"apiGroup": _RBAC, "kind": "Group", "name": group} for group in groups],
-            },
-        )
+    for role in bootstrap_roles.cluster_roles():
+        yield f"clusterroles.{bootstrap_roles.GROUP}", role
+    for binding in bootstrap_roles.cluster_role_bindings():
+        yield f"clusterrolebindings.{bootstrap_roles.GROUP}", binding
 
 
 def _classes() -> Iterable[tuple[str, Obj]]:
@@ -187,7 +104,10 @@ def _classes() -> Iterable[tuple[str, Obj]]:
         {
             "apiVersion": "storage.k8s.io/v1",
             "kind": "StorageClass",
-            "metadata": {"name": "local-path", "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}},
+            "metadata": {
+                "name": "local-path",
+                "annotations": {"defaultVolumeType": "local", "storageclass.kubernetes.io/is-default-class": "true"},
+            },
             "provisioner": "rancher.io/local-path",
             "reclaimPolicy": "Delete",
             "volumeBindingMode": "WaitForFirstConsumer",
