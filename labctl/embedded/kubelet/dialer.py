@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable
 from labctl.embedded.cni import PodNetwork
 from labctl.embedded.http.messages import Duplex, Flow
 from labctl.embedded.images.connection import Connection
-from labctl.embedded.network.routing import Fate, Router
 
 Place = tuple[str, int]
 
@@ -29,20 +28,6 @@ LOOPBACK = ipaddress.ip_network("127.0.0.0/24")
 
 SYN_TIMEOUT = 127.0
 """Seconds until Linux gives up a connection that nobody answers (tcp_syn_retries = 6)."""
-
-
-def through_services(router: Router) -> Translate:
-    """The tables of kube-proxy as a translation."""
-
-    def translate(place: Place, source: str) -> tuple[Place, str]:
-        route = router.route(place, source)
-        if route is None:
-            return place, source
-        if isinstance(route, Fate):
-            raise (TimeoutError if route is Fate.DROPPED else ConnectionRefusedError)
-        return (route.endpoint.address, route.endpoint.port), route.source
-
-    return translate
 
 
 class PodDialer:
