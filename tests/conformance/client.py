@@ -236,7 +236,7 @@ async def _read_body(
         header = await reader.readexactly(4)
         return await reader.readexactly(int.from_bytes(header[2:], "big")), "upgrade"
     if method == "HEAD" or status in {204, 304}:
-        return b"", None
+        return b"", "none"
     if "chunked" in fields.get("transfer-encoding", ""):
         return await _read_chunks(reader)
     if "content-length" in fields:
@@ -272,6 +272,6 @@ def _note_body(observed: Json, body: bytes, fields: Mapping[str, str]) -> None:
             kept: Sequence[str] = ("method", "path", "proto", "host", "client", "tls", "headers", "body_len", "chunked_in")
             observed["backend_saw"] = {name: seen.get(name) for name in kept}
             return
-    if observed["body_framing"] not in {None, "upgrade"} or body:
+    if observed["body_framing"] != "upgrade" or body:
         observed["body_len"] = len(body)
         observed["body"] = body.decode("latin-1")

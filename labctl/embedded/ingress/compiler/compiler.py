@@ -234,9 +234,6 @@ class Compiler:
         servers.update(add_error_backends(flagged, backends, sources, log))
         finished = {host: self._finish(host, servers[host], servers) for host in sorted(servers)}
         passthrough = tuple(_passthrough(finished.values(), log))
-        for entry in passthrough:
-            if entry.backend in backends and entry.backend != DEFAULT_BACKEND:
-                backends[entry.backend] = replace(backends[entry.backend], ssl_passthrough=True)
         settings = sources.settings
         return Configuration(
             settings=settings,

@@ -22,6 +22,7 @@ from labctl.embedded.ingress.controller.status import StatusWriter
 from labctl.embedded.ingress.controller.store import ObjectStore
 from labctl.embedded.ingress.log import LogLine, quote, structured
 from labctl.embedded.ingress.model import Certificate, Configuration
+from labctl.embedded.ingress.nginx.tester import ConfigurationTester
 from labctl.embedded.ingress.proxy.plane import Address, DataPlane, Ports, same_address
 
 if TYPE_CHECKING:
@@ -35,12 +36,6 @@ ConfigurationTest = Callable[[Configuration], str]
 """What `nginx -t` says against a configuration; empty when it is good."""
 
 
-def no_test(configuration: Configuration) -> str:
-    """Takes every configuration."""
-    del configuration
-    return ""
-
-
 class Controller:
     """One ingress-nginx controller.
 
@@ -51,7 +46,7 @@ class Controller:
         network: Where embedded pods are.
         fake: The certificate for hosts without one.
         output: Gets the log, line by line.
-        test: Tests a configuration before it is loaded.
+        test: Tests a configuration before it is loaded; None takes nginx's rules.
         address: Translates endpoints before they are dialled.
         seed: For random numbers of the data plane.
 
@@ -70,7 +65,7 @@ class Controller:
         fake: Certificate,
         *,
         output: Callable[[str], None],
-        test: ConfigurationTest = no_test,
+        test: ConfigurationTest | None = None,
         address: Address = same_address,
         seed: int | None = None,
     ) -> None:
@@ -80,7 +75,7 @@ class Controller:
         self.reloads = 0
         self._clientset = clientset
         self._output = output
-        self.test = test
+        self.test: ConfigurationTest = test or ConfigurationTester().test
         self._pod: Obj = _pod_reference(identity)
         self.store = ObjectStore(flags, fake, log=self.journal.log, notify=self._notify, changed=self._changed)
         self.compiler = Compiler(flags.default_backend_service)

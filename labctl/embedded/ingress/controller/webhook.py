@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from labctl.embedded.clientset import Obj
@@ -27,6 +27,7 @@ _DEPRECATED = frozenset(
     enable-influxdb influxdb-measurement influxdb-port influxdb-host influxdb-server-name secure-verify-ca-secret
     """.split()  # noqa: SIM905 - one word per annotation reads best
 )
+_LAST = "9999-12-31T23:59:59Z"
 _REVIEW = {"group": "networking.k8s.io", "version": "v1", "kind": "Ingress"}
 
 
@@ -149,7 +150,8 @@ def _try(controller: Controller, ingress: Obj) -> None:
     controller.journal.log_all(extracted.log)
     if extracted.annotations is None:
         raise _DeniedIngress(extracted.refused)
-    candidate = parse_ingress(ingress, extracted.annotations)
+    # The real webhook appends it to the sorted list: whatever its age, everything else comes first.
+    candidate = replace(parse_ingress(ingress, extracted.annotations), created=_LAST)
     lines: list[LogLine] = []
     configuration = controller.trial(_key(ingress), candidate, lines)
     controller.journal.log_all(lines)

@@ -5,6 +5,7 @@ Source: src/core/ngx_conf_file.c of nginx 1.25.5.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 
@@ -40,6 +41,7 @@ class Directive:
 
 
 _SPACE = " \t\r\n"
+_LUA = "_by_lua_block"
 
 
 class _Lexer:
@@ -117,8 +119,90 @@ class _Lexer:
                 word += self._next()
 
 
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something read.
+
+    Attributes:
+        kind: `directive`, `open` for one with a block, or `close` for the block's end.
+        words: The name and the parameters, quotes taken off.
+        line: Where it ends.
+        start: Where its name is.
+        raw: Its text, for a directive without a block.
+    """
+
+    kind: str
+    words: tuple[str, ...]
+    line: int
+    start: int = 0
+    raw: str = ""
+
+
+def events(text: str, *, line: int = 1) -> Iterator[Event]:
+    """Read a configuration from front to back.
+
+    Args:
+        text: Configuration text.
+        line: Number of its first line.
+
+    Raises:
+        ConfigError: nginx would not read on.
+    """
+    lexer = _Lexer(text)
+    lexer.line = line
+    depth = 0
+    while True:
+        character = lexer.skip()
+        if not character:
+            if depth:
+                raise ConfigError('unexpected end of file, expecting "}"', lexer.line)
+            return
+        if character == "}":
+            if not depth:
+                raise ConfigError('unexpected "}"', lexer.line)
+            lexer.take()
+            depth -= 1
+            yield Event("close", (), lexer.line)
+        elif character in ";{":
+            raise ConfigError(f'unexpected "{character}"', lexer.line)
+        else:
+            event = _directive(lexer)
+            depth += event.kind == "open"
+            yield event
+            if event.words[0].endswith(_LUA):
+                _skip_lua(lexer)
+                depth -= 1
+                yield Event("close", (), lexer.line)
+
+
+def _directive(lexer: _Lexer) -> Event:
+    start, position = lexer.line, lexer.position
+    words = [lexer.word()]
+    while True:
+        character = lexer.skip()
+        if not character:
+            raise ConfigError('unexpected end of file, expecting ";" or "}"', lexer.line)
+        if character in ";{":
+            lexer.take()
+            kind = "directive" if character == ";" else "open"
+            return Event(kind, tuple(words), lexer.line, start, lexer.text[position : lexer.position])
+        if character == "}":
+            raise ConfigError('unexpected "}"', lexer.line)
+        words.append(lexer.word())
+
+
+def _skip_lua(lexer: _Lexer) -> None:
+    """A block of Lua code is not nginx syntax: only its braces are counted."""
+    depth = 1
+    while depth:
+        character = lexer.take()
+        if not character:
+            raise ConfigError("unexpected end of file in Lua code block", lexer.line)
+        depth += {"{": 1, "}": -1}.get(character, 0)
+
+
 def parse(text: str, *, line: int = 1) -> list[Directive]:
-    """Read directives.
+    """Read directives as a tree.
 
     Args:
         text: Configuration text.
@@ -127,60 +211,14 @@ def parse(text: str, *, line: int = 1) -> list[Directive]:
     Raises:
         ConfigError: nginx would not read it.
     """
-    lexer = _Lexer(text)
-    lexer.line = line
-    directives = _block(lexer, top=True)
-    return directives
-
-
-def _block(lexer: _Lexer, *, top: bool) -> list[Directive]:
-    directives: list[Directive] = []
-    while True:
-        character = lexer.skip()
-        if not character:
-            if top:
-                return directives
-            raise ConfigError('unexpected end of file, expecting "}"', lexer.line)
-        if character == "}":
-            if top:
-                raise ConfigError('unexpected "}"', lexer.line)
-            lexer.take()
-            return directives
-        if character in ";{":
-            raise ConfigError(f'unexpected "{character}"', lexer.line)
-        directives.append(_directive(lexer))
-
-
-def _directive(lexer: _Lexer) -> Directive:
-    line, start = lexer.line, lexer.position
-    words = [lexer.word()]
-    if words[0].endswith("_by_lua_block"):
-        return _lua_block(lexer, words[0], line)
-    while True:
-        character = lexer.skip()
-        if not character:
-            raise ConfigError('unexpected end of file, expecting ";" or "}"', lexer.line)
-        if character == ";":
-            lexer.take()
-            return Directive(words[0], words[1:], None, line, lexer.text[start : lexer.position])
-        if character == "{":
-            lexer.take()
-            return Directive(words[0], words[1:], _block(lexer, top=False), line)
-        if character == "}":
-            raise ConfigError('unexpected "}"', lexer.line)
-        words.append(lexer.word())
-
-
-def _lua_block(lexer: _Lexer, name: str, line: int) -> Directive:
-    """A block of Lua code is not nginx syntax: only its braces are counted."""
-    args: list[str] = []
-    while lexer.skip() not in {"{", ""}:
-        args.append(lexer.word())
-    depth = 0
-    while True:
-        character = lexer.take()
-        if not character:
-            raise ConfigError("unexpected end of file in Lua code block", lexer.line)
-        depth += {"{": 1, "}": -1}.get(character, 0)
-        if depth == 0 and character == "}":
-            return Directive(name, args, [], line)
+    top: list[Directive] = []
+    stack = [top]
+    for event in events(text, line=line):
+        if event.kind == "close":
+            stack.pop()
+            continue
+        block: list[Directive] | None = [] if event.kind == "open" else None
+        stack[-1].append(Directive(event.words[0], list(event.words[1:]), block, event.start, event.raw))
+        if block is not None:
+            stack.append(block)
+    return top
