@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from io import StringIO
 from pathlib import Path
@@ -31,7 +32,8 @@ def main(target: Path) -> None:
     console = Console(record=True, width=WIDTH, file=StringIO(), force_terminal=True, color_system="truecolor")
     console.print("[bold]$[/bold] labctl verify canary")
     console.print(report_view(canary_report(), WIDTH))
-    target.write_text(console.export_svg(title="labctl"), encoding="utf-8")
+    picture = re.sub(r"@font-face \{.*?\}", "", console.export_svg(title="labctl"), flags=re.DOTALL)
+    target.write_text(picture, encoding="utf-8")  # without fonts from elsewhere: the reader's monospace font serves
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ def test_every_difference_names_a_test_that_exists(row: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "document", sorted((ROOT / "docs").glob("*.md")) + [ROOT / "README.md", ROOT / "CONTRIBUTING.md"], ids=str
+    "document", [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md", ROOT / "CONTRIBUTING.md"], ids=str
 )
 def test_links_between_documents_lead_somewhere(document: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", document.read_text()):
