@@ -21,9 +21,7 @@ def main() -> int:
     parser.add_argument("--only", default="", help="cases whose name contains this, or whose group begins with it")
     parser.add_argument("-o", "--output", choices=("text", "json"), default="text")
     options = parser.parse_args()
-    cases = [
-        case for case in load(options.corpus) if options.only in case.name or case.group.startswith(options.only)
-    ]
+    cases = [case for case in load(options.corpus) if options.only in case.name or case.group.startswith(options.only)]
 
     def progress(outcome: Outcome) -> None:
         if options.output == "text":

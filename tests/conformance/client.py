@@ -269,7 +269,17 @@ def _note_body(observed: Json, body: bytes, fields: Mapping[str, str]) -> None:
         except ValueError:
             seen = None
         if isinstance(seen, dict) and "path" in seen:
-            kept: Sequence[str] = ("method", "path", "proto", "host", "client", "tls", "headers", "body_len", "chunked_in")
+            kept: Sequence[str] = (
+                "method",
+                "path",
+                "proto",
+                "host",
+                "client",
+                "tls",
+                "headers",
+                "body_len",
+                "chunked_in",
+            )
             observed["backend_saw"] = {name: seen.get(name) for name in kept}
             return
     if observed["body_framing"] != "upgrade" or body:

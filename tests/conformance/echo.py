@@ -104,9 +104,7 @@ class EchoPods:
 
     # One connection
 
-    async def _serve(
-        self, pod: _Pod, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, tls: bool
-    ) -> None:
+    async def _serve(self, pod: _Pod, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, tls: bool) -> None:
         pod.writers.add(writer)
         try:
             while await self._request(pod, reader, writer, tls=tls):

@@ -39,6 +39,7 @@ _FLAGS = (
     "--validating-webhook=127.0.0.1:8443",
     "--sync-rate-limit=100",
     "--enable-metrics=true",
+    "--election-id=ingress-nginx-leader",
 )
 _KLOG = re.compile(r"[IWEF]\d{4} \d\d:\d\d:\d\d\.\d+\s+\d+ (.*)")
 _fake: list[Certificate] = []
@@ -219,9 +220,7 @@ class World:
     def events(self, names: Sequence[str]) -> list[list[str]]:
         """Events about objects of these names."""
         found = [event for event in self._clientset.list("events") if event["involvedObject"]["name"] in names]
-        return [
-            [event["type"], event["reason"], event["message"], event["involvedObject"]["name"]] for event in found
-        ]
+        return [[event["type"], event["reason"], event["message"], event["involvedObject"]["name"]] for event in found]
 
     def serves(self, host: str) -> bool:
         """Whether the data plane has a server of that name."""
@@ -232,6 +231,10 @@ class World:
         """Lines that match."""
         expression = re.compile(pattern)
         return [line for line in lines if expression.search(line)]
+
+    def idle(self) -> bool:
+        """Whether the controller has taken all changes in."""
+        return self.controller.idle
 
     def reloads(self) -> int:
         """How often the configuration has been reloaded."""

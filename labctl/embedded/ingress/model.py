@@ -183,6 +183,9 @@ class Certificate:
         dns_names: DNS names of the subject alternative name extension.
         uid: Identity for comparing.
         not_after: End of validity, seconds since the epoch.
+        serial_number: Serial number, decimal.
+        issuer_common_name: Common name of the issuer.
+        issuer_organization: Organization of the issuer.
     """
 
     name: str
@@ -191,6 +194,9 @@ class Certificate:
     dns_names: tuple[str, ...]
     uid: str
     not_after: float = 0.0
+    serial_number: str = ""
+    issuer_common_name: str = ""
+    issuer_organization: str = ""
 
     @property
     def names(self) -> tuple[str, ...]:

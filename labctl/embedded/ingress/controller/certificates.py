@@ -87,16 +87,23 @@ def key_pair(name: str, certificate: bytes, key: bytes, uid: str) -> Certificate
         raise ValueError(
             "certificate and private key does not have a matching public key: tls: private key does not match public key"
         )
-    names = leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     pem = certificate + b"\n" + key
     return Certificate(
         name=name,
         pem=pem,
-        common_name=str(names[0].value) if names else "",
+        common_name=_attribute(leaf.subject, NameOID.COMMON_NAME),
         dns_names=_dns_names(leaf),
         uid=uid + hashlib.sha256(pem).hexdigest(),
         not_after=leaf.not_valid_after_utc.timestamp(),
+        serial_number=str(leaf.serial_number),
+        issuer_common_name=_attribute(leaf.issuer, NameOID.COMMON_NAME),
+        issuer_organization=_attribute(leaf.issuer, NameOID.ORGANIZATION_NAME),
     )
+
+
+def _attribute(name: x509.Name, oid: x509.ObjectIdentifier) -> str:
+    found = name.get_attributes_for_oid(oid)
+    return str(found[0].value) if found else ""
 
 
 def _public(key: object) -> bytes:

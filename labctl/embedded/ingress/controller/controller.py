@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from labctl.embedded.ingress.proxy.response import ResponseWriter
 
 _SHORTEST_INTERVAL = 0.005
+_LONGEST_INTERVAL = 0.05
 _FIRST_RETRY = 1.0
 _LONGEST_RETRY = 60.0
 ConfigurationTest = Callable[[Configuration], str]
@@ -110,6 +111,11 @@ class Controller:
         return self._running
 
     @property
+    def idle(self) -> bool:
+        """Whether no sync is due."""
+        return self._timer is None
+
+    @property
     def leadership(self) -> tuple[str, bool]:
         """Name of the lease, and whether this controller holds it."""
         return self.flags.election_id, self._election.leading
@@ -160,7 +166,8 @@ class Controller:
         if self._timer is not None or not self._started:
             return
         loop = asyncio.get_running_loop()
-        wait = self._last_sync + max(_SHORTEST_INTERVAL, 2 * self._last_cost) - time.monotonic()
+        interval = min(max(_SHORTEST_INTERVAL, self._last_cost), _LONGEST_INTERVAL)
+        wait = self._last_sync + interval - time.monotonic()
         self._timer = loop.call_later(wait, self._sync) if wait > 0 else loop.call_soon(self._sync)
 
     def _sync(self) -> None:

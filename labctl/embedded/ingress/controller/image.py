@@ -16,7 +16,7 @@ from labctl.embedded.ingress.controller.certificates import fake_certificate
 from labctl.embedded.ingress.controller.controller import Controller
 from labctl.embedded.ingress.controller.flags import FlagError, Flags, parse_flags
 from labctl.embedded.ingress.controller.identity import Identity
-from labctl.embedded.ingress.controller.metrics import VERSION
+from labctl.embedded.ingress.controller.metrics import BUILD, RELEASE, REPOSITORY
 from labctl.embedded.ingress.controller.ports import controller_ports
 from labctl.embedded.ingress.log import LogLine
 
@@ -68,14 +68,13 @@ async def _not_here(process: Process) -> int:
 
 def banner() -> str:
     """What the controller prints first."""
-    repository = "https://github.com/kubernetes/ingress-nginx"
     lines = (
         _RULE,
         "NGINX Ingress controller",
-        f"  Release:       {VERSION['release']}",
-        f"  Build:         {VERSION['build']}",
-        f"  Repository:    {repository}",
-        f"  nginx version: {VERSION['version']}",
+        f"  Release:       {RELEASE}",
+        f"  Build:         {BUILD}",
+        f"  Repository:    {REPOSITORY}",
+        "  nginx version: nginx/1.25.5",
         "",
         _RULE,
     )

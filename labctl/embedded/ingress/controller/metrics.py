@@ -1,14 +1,16 @@
-"""Prometheus metrics, under ingress-nginx's names."""
+"""What the controller counts, under ingress-nginx's names."""
 
 from __future__ import annotations
 
 import bisect
+import resource
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from labctl.embedded.ingress.model import Configuration
+from labctl.embedded.ingress.controller.exposition import Family, Labels, Sample, exposition, histogram
+from labctl.embedded.ingress.model import Certificate, Configuration
 
 if TYPE_CHECKING:
     from labctl.embedded.ingress.controller.identity import Identity
@@ -16,45 +18,65 @@ if TYPE_CHECKING:
     from labctl.embedded.ingress.proxy.plane import Statistics
     from labctl.embedded.ingress.proxy.response import ResponseWriter
 
-_PREFIX = "nginx_ingress_controller_"
-_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_LENGTHS = tuple(float(number) for number in range(10, 101, 10))
+_SIZES = tuple(float(10**power) for power in range(1, 8))
 _LABELS = ("canary", "host", "ingress", "method", "namespace", "path", "service", "status")
-VERSION = {"release": "v1.11.2", "build": "46e76e5916813cfca2a9b0bfdc34b69a0000f6b9", "version": "nginx/1.25.5"}
+RELEASE, BUILD = "v1.11.2", "d3bb2b4f8"
+REPOSITORY = "https://github.com/kubernetes/ingress-nginx"
 
 
 @dataclass(slots=True)
-class _Series:
-    """What is counted of requests with the same labels."""
+class _Histogram:
+    bounds: tuple[float, ...]
+    counts: list[int] = field(default_factory=list)
+    total: float = 0.0
 
-    count: int
-    seconds: float
-    sent: int
-    received: int
-    buckets: list[int]
+    def add(self, value: float) -> None:
+        if not self.counts:
+            self.counts = [0] * (len(self.bounds) + 1)
+        self.counts[bisect.bisect_left(self.bounds, value)] += 1
+        self.total += value
+
+
+class _Series:
+    """Requests with the same labels."""
+
+    __slots__ = ("bytes_sent", "count", "header", "request", "request_size", "response", "response_size")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.request = _Histogram(_SECONDS)
+        self.response = _Histogram(_SECONDS)
+        self.header = _Histogram(_SECONDS)
+        self.request_size = _Histogram(_LENGTHS)
+        self.response_size = _Histogram(_LENGTHS)
+        self.bytes_sent = _Histogram(_SIZES)
 
 
 class Metrics:
-    """Counts while the controller works; text when it is asked.
+    """Counts while the controller works.
 
     Args:
         identity: The controller's pod.
         controller_class: `--controller-class`.
-        per_host: Whether series have a host label.
     """
 
-    def __init__(self, identity: Identity, controller_class: str, *, per_host: bool = True) -> None:
+    def __init__(self, identity: Identity, controller_class: str) -> None:
+        self._class = controller_class
         self._own = {
             "controller_class": controller_class,
             "controller_namespace": identity.namespace,
             "controller_pod": identity.pod,
         }
-        self._per_host = per_host
         self._series: dict[tuple[str, ...], _Series] = {}
-        self._successes = self._failures = 0
+        self._successes = self._failures = self._allowed = self._refused = 0
         self._good = True
         self._reloaded = 0.0
-        self._checks = {"check_success": 0, "check_errors": 0}
+        self._started = time.time()
         self._configuration: Configuration | None = None
+
+    # Events
 
     def observe(self, exchange: Exchange, writer: ResponseWriter) -> None:
         """A request is done."""
@@ -64,7 +86,7 @@ class Metrics:
         info = plan.info
         key = (
             exchange.alternative,
-            plan.server.hostname if self._per_host else "",
+            plan.server.hostname,
             info.ingress,
             exchange.method,
             info.namespace,
@@ -74,13 +96,15 @@ class Metrics:
         )
         series = self._series.get(key)
         if series is None:
-            series = self._series[key] = _Series(0, 0.0, 0, 0, [0] * (len(_BUCKETS) + 1))
-        seconds = time.monotonic() - exchange.started
+            series = self._series[key] = _Series()
         series.count += 1
-        series.seconds += seconds
-        series.sent += writer.sent
-        series.received += exchange.head.size + len(exchange.body)
-        series.buckets[bisect.bisect_left(_BUCKETS, seconds)] += 1
+        series.request.add(time.monotonic() - exchange.started)
+        if exchange.upstream_seconds:
+            series.response.add(exchange.upstream_seconds[-1])
+            series.header.add(exchange.upstream_seconds[-1])
+        series.request_size.add(exchange.head.size + len(exchange.body))
+        series.response_size.add(writer.bytes_sent)
+        series.bytes_sent.add(writer.bytes_sent)
 
     def reloaded(self, configuration: Configuration) -> None:
         """A reload succeeded."""
@@ -94,104 +118,149 @@ class Metrics:
 
     def checked(self, *, good: bool) -> None:
         """The webhook judged an Ingress."""
-        self._checks["check_success" if good else "check_errors"] += 1
+        if good:
+            self._allowed += 1
+        else:
+            self._refused += 1
+
+    # Text
 
     def text(self, statistics: Statistics, leader: tuple[str, bool]) -> str:
-        """The exposition format.
+        """The exposition.
 
         Args:
             statistics: nginx's own counters.
             leader: Name of the lease, and whether this controller holds it.
         """
-        lines: list[str] = []
-        for name, kind, help_, samples in (
-            *self._of_controller(leader),
-            *self._of_requests(),
-            *self._of_nginx(statistics),
-        ):
-            lines += [f"# HELP {name} {help_}", f"# TYPE {name} {kind}", *samples]
-        return "\n".join(lines) + "\n"
+        return exposition([*self._of_controller(leader), *self._of_requests(), *self._of_nginx(statistics)])
 
-    def _of_controller(self, leader: tuple[str, bool]) -> Iterator[tuple[str, str, str, Iterable[str]]]:
-        own = self._own
-        build = {**own, **VERSION, "repository": "https://github.com/kubernetes/ingress-nginx"}
-        yield _one("build_info", "gauge", "A metric with a constant '1' labeled with the build.", build, 1)
-        checksum = int(self._configuration.settings.checksum) % 2**53 if self._configuration is not None else 0
-        yield _one("config_hash", "gauge", "Running configuration hash actually running", own, checksum)
-        good = int(self._good)
-        yield _one("config_last_reload_successful", "gauge", "Whether the last reload was successful", own, good)
-        name = "config_last_reload_successful_timestamp_seconds"
-        yield _one(name, "gauge", "Timestamp of the last successful configuration reload.", own, self._reloaded)
-        yield _one("success", "counter", "Cumulative number of reload operations", own, self._successes)
-        yield _one("errors", "counter", "Cumulative number of errors during reload", own, self._failures)
-        for check, count in self._checks.items():
-            yield _one(check, "counter", "Cumulative number of syntax check operations", own, count)
+    def _of_controller(self, leader: tuple[str, bool]) -> Iterator[Family]:
+        build = {**self._own, "build": BUILD, "release": RELEASE, "repository": REPOSITORY}
+        yield _one("build_info", "gauge", "Information about the build", build, 1)
+        checksum = int(self._configuration.settings.checksum) if self._configuration is not None else 0
+        own, name = self._own, "config_last_reload_successful"
+        yield _one("config_hash", "gauge", "Running configuration hash", own, float(checksum))
+        yield _one(name, "gauge", "Whether the last reload was successful", own, int(self._good))
+        yield _one(f"{name}_timestamp_seconds", "gauge", "Time of the last successful reload", own, self._reloaded)
+        yield _one("success", "counter", "Reloads", own, self._successes)
+        if self._failures:
+            yield _one("errors", "counter", "Failed reloads", own, self._failures)
+        if self._allowed:
+            yield _one("check_success", "counter", "Ingresses that the webhook allowed", own, self._allowed)
+        if self._refused:
+            yield _one("check_errors", "counter", "Ingresses that the webhook refused", own, self._refused)
+        for name in ("config_size", "render_duration", "render_ingresses", "roundtrip_duration"):
+            yield _one(f"admission_{name}", "gauge", "Last judgement of the webhook", own, 0)
+        for name in ("tested_duration", "tested_ingresses"):
+            yield _one(f"admission_{name}", "gauge", "Last judgement of the webhook", own, 0)
         labels = {**own, "name": leader[0]}
         yield _one("leader_election_status", "gauge", "0 indicates follower, 1 leader", labels, int(leader[1]))
-        yield f"{_PREFIX}ssl_expire_time_seconds", "gauge", "Expiry of certificates, seconds since 1970", self._expiry()
+        yield Family("orphan_ingress", "gauge", "1 indicates an orphaned Ingress", list(self._orphans()))
+        expiry, facts = list(self._certificates()), "Certificates that servers show"
+        yield Family("ssl_expire_time_seconds", "gauge", "End of validity", [entry[0] for entry in expiry])
+        yield Family("ssl_certificate_info", "gauge", facts, [entry[1] for entry in expiry])
 
-    def _expiry(self) -> Iterator[str]:
+    def _orphans(self) -> Iterator[Sample]:
+        if self._configuration is None:
+            return
+        seen: set[tuple[str, str]] = set()
+        for server in self._configuration.servers.values():
+            for location in server.locations:
+                if location.ingress is None or (location.ingress.name, location.ingress.namespace) in seen:
+                    continue
+                seen.add((location.ingress.name, location.ingress.namespace))
+                backend = self._configuration.backends.get(location.backend)
+                labels = {**self._own, "ingress": location.ingress.name, "namespace": location.ingress.namespace}
+                yield "", {**labels, "type": "no-endpoint"}, int(backend is None or not backend.endpoints)
+                yield "", {**labels, "type": "no-service"}, int(not location.service)
+
+    def _certificates(self) -> Iterator[tuple[Sample, Sample]]:
         if self._configuration is None:
             return
         for server in self._configuration.servers.values():
-            if server.certificate is not None and server.certificate.name:
-                namespace, _, secret = server.certificate.name.partition("/")
-                labels = {
-                    "class": self._own["controller_class"],
-                    "host": server.hostname,
-                    "namespace": namespace,
-                    "secret_name": secret,
-                }
-                yield f"{_PREFIX}ssl_expire_time_seconds{_braces(labels)} {server.certificate.not_after:.0f}"
+            if server.certificate is not None:
+                labels, facts = self._certificate_labels(server.hostname, server.certificate)
+                yield ("", labels, server.certificate.not_after), ("", facts, 1)
 
-    def _of_requests(self) -> Iterator[tuple[str, str, str, Iterable[str]]]:
+    def _certificate_labels(self, host: str, certificate: Certificate) -> tuple[Labels, Labels]:
+        namespace, _, name = certificate.name.partition("/")
+        common = {
+            "class": self._class,
+            "host": host,
+            "identifier": f"-{certificate.serial_number}",
+            "secret_name": name,
+        }
+        facts = {
+            "issuer_common_name": certificate.issuer_common_name,
+            "issuer_organization": certificate.issuer_organization,
+            "namespace": namespace,
+            "public_key_algorithm": "RSA",
+            "serial_number": certificate.serial_number,
+        }
+        return {**common, "namespace": namespace or self._own["controller_namespace"]}, {**common, **facts}
+
+    def _of_requests(self) -> Iterator[Family]:
         labelled = [
-            (_braces({**self._own, **dict(zip(_LABELS, key, strict=True))}), series)
-            for key, series in self._series.items()
+            ({**self._own, **dict(zip(_LABELS, key, strict=True))}, series) for key, series in self._series.items()
         ]
-        name = f"{_PREFIX}requests"
-        yield name, "counter", "The total number of client requests", [f"{name}{b} {s.count}" for b, s in labelled]
-        name = f"{_PREFIX}bytes_sent_total"
-        yield name, "counter", "Bytes of bodies sent to clients", [f"{name}{b} {s.sent}" for b, s in labelled]
-        name = f"{_PREFIX}request_size_total"
-        yield name, "counter", "Bytes received from clients", [f"{name}{b} {s.received}" for b, s in labelled]
-        name = f"{_PREFIX}request_duration_seconds"
-        samples = [line for braces, series in labelled for line in _histogram(name, braces, series)]
-        yield name, "histogram", "The request processing time in seconds", samples
+        yield Family("requests", "counter", "Client requests", [("", labels, s.count) for labels, s in labelled])
+        histograms = (
+            ("request_duration_seconds", "request", "Time of requests"),
+            ("response_duration_seconds", "response", "Time until the pod's response was there"),
+            ("header_duration_seconds", "header", "Time until the head of the pod's response was there"),
+            ("request_size", "request_size", "Bytes of requests"),
+            ("response_size", "response_size", "Bytes of responses"),
+            ("bytes_sent", "bytes_sent", "Bytes of responses"),
+        )
+        for name, attribute, text in histograms:
+            samples = [sample for labels, series in labelled for sample in _samples(labels, getattr(series, attribute))]
+            yield Family(name, "histogram", text, samples)
+        connected = [sample for labels, series in labelled for sample in _connected(labels, series)]
+        yield Family("connect_duration_seconds", "histogram", "Time of connecting to pods", connected)
+        yield Family("ingress_upstream_latency_seconds", "summary", "Latency of pods", self._latencies())
 
-    def _of_nginx(self, statistics: Statistics) -> Iterator[tuple[str, str, str, Iterable[str]]]:
-        name = "nginx_process_requests_total"
-        labels = self._own
-        count = statistics.requests
-        yield f"{_PREFIX}{name}", "counter", "Client requests", [f"{_PREFIX}{name}{_braces(labels)} {count}"]
-        name = f"{_PREFIX}nginx_process_connections"
-        active = len(statistics.active)
-        yield name, "gauge", "Client connections", [f"{name}{_braces({**labels, 'state': 'active'})} {active}"]
-        name = f"{_PREFIX}nginx_process_connections_total"
-        states = ("accepted", "handled")
-        samples = [f"{name}{_braces({**labels, 'state': state})} {statistics.accepted}" for state in states]
-        yield name, "counter", "Client connections ever", samples
+    def _latencies(self) -> list[Sample]:
+        totals: dict[tuple[str, ...], tuple[int, float]] = {}
+        for key, series in self._series.items():
+            short = (key[0], key[2], key[4], key[6])
+            count, total = totals.get(short, (0, 0.0))
+            totals[short] = (count + series.count, total + series.header.total)
+        samples: list[Sample] = []
+        for names, (count, total) in totals.items():
+            labels = {**self._own, **dict(zip(("canary", "ingress", "namespace", "service"), names, strict=True))}
+            mean = round(total / count, 3)
+            samples += [("", {**labels, "quantile": quantile}, mean) for quantile in ("0.5", "0.9", "0.99")]
+            samples += [("_sum", labels, total), ("_count", labels, count)]
+        return samples
+
+    def _of_nginx(self, statistics: Statistics) -> Iterator[Family]:
+        own, usage = self._own, resource.getrusage(resource.RUSAGE_SELF)
+        active, prefix = len(statistics.active), "nginx_process"
+        states = (("active", active), ("reading", 0), ("waiting", max(0, active - 1)), ("writing", min(1, active)))
+        connections = [("", {**own, "state": state}, float(count)) for state, count in states]
+        yield Family(f"{prefix}_connections", "gauge", "Client connections", connections)
+        total = [("", {**own, "state": state}, float(statistics.accepted)) for state in ("accepted", "handled")]
+        yield Family(f"{prefix}_connections_total", "counter", "Client connections ever", total)
+        yield _one(f"{prefix}_requests_total", "counter", "Client requests", own, statistics.requests)
+        yield _one(f"{prefix}_cpu_seconds_total", "counter", "Processor time", own, usage.ru_utime + usage.ru_stime)
+        yield _one(f"{prefix}_num_procs", "gauge", "Processes", own, 1)
+        yield _one(f"{prefix}_oldest_start_time_seconds", "gauge", "Start", own, self._started)
+        memory = float(usage.ru_maxrss * 1024)
+        yield _one(f"{prefix}_resident_memory_bytes", "gauge", "Memory", own, memory)
+        yield _one(f"{prefix}_virtual_memory_bytes", "gauge", "Memory", own, memory)
+        yield _one(f"{prefix}_read_bytes_total", "counter", "Blocks read", own, usage.ru_inblock * 512)
+        yield _one(f"{prefix}_write_bytes_total", "counter", "Blocks written", own, usage.ru_oublock * 512)
 
 
-def _histogram(name: str, braces: str, series: _Series) -> Iterator[str]:
-    total = 0
-    for bound, count in zip((*map(str, _BUCKETS), "+Inf"), series.buckets, strict=True):
-        total += count
-        yield f'{name}_bucket{braces[:-1]},le="{bound}"}} {total}'
-    yield f"{name}_sum{braces} {series.seconds:.6f}"
-    yield f"{name}_count{braces} {series.count}"
+def _samples(labels: Labels, values: _Histogram) -> Sequence[Sample]:
+    return list(histogram(labels, values.bounds, values.counts, values.total)) if values.counts else []
 
 
-def _one(
-    name: str, kind: str, text: str, labels: Mapping[str, str], value: float
-) -> tuple[str, str, str, Iterable[str]]:
-    return f"{_PREFIX}{name}", kind, text, [f"{_PREFIX}{name}{_braces(labels)} {value:.15g}"]
+def _connected(labels: Labels, series: _Series) -> Sequence[Sample]:
+    """Connecting is not timed by itself: it takes less than the shortest bucket on one machine."""
+    count = sum(series.header.counts)
+    return list(histogram(labels, _SECONDS, [count, *[0] * len(_SECONDS)], 0.0)) if count else []
 
 
-def _braces(labels: Mapping[str, str]) -> str:
-    pairs = (f'{key}="{_escaped(value)}"' for key, value in labels.items())
-    return "{" + ",".join(pairs) + "}"
-
-
-def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+def _one(name: str, kind: str, text: str, labels: Labels, value: float) -> Family:
+    return Family(name, kind, text, [("", labels, value)])

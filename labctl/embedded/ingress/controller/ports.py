@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from labctl.embedded.cni import PodPort
 from labctl.embedded.http.messages import App, Request, Response
 from labctl.embedded.http.server import http_port
+from labctl.embedded.ingress.model import Backend
 from labctl.embedded.ingress.proxy.client import ClientConnection
 from labctl.embedded.ingress.proxy.tls import TlsWire
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from labctl.embedded.ingress.controller.controller import Controller
     from labctl.embedded.ingress.proxy.plane import DataPlane
 
+_CLOSE = ("Connection", "close")
 _TEXT = ("Content-Type", "text/plain; charset=utf-8")
 
 
@@ -50,7 +52,7 @@ def health_app(controller: Controller) -> App:
             return Response(200, [_TEXT, ("X-Content-Type-Options", "nosniff")], b"ok")
         if path == "/metrics" and flags.enable_metrics:
             body = controller.metrics.text(controller.plane.statistics, controller.leadership).encode()
-            return Response(200, [("Content-Type", "text/plain; version=0.0.4; charset=utf-8")], body)
+            return Response(200, [("Content-Type", "text/plain; version=0.0.4; charset=utf-8; escaping=values")], body)
         return Response(404, [_TEXT, ("X-Content-Type-Options", "nosniff")], b"404 page not found\n")
 
     return answer
@@ -66,27 +68,55 @@ def status_app(controller: Controller) -> App:
                 200, [("Content-Type", "text/plain")], controller.plane.generation.status_page().body or b""
             )
         if path in {"/is-dynamic-lb-initialized", "/healthz"}:
-            return Response(200, [("Content-Type", "text/html")], b"OK\n" if path != "/healthz" else b"")
+            return Response(200, [("Content-Type", "text/html"), _CLOSE], b"OK\n" if path != "/healthz" else b"")
         if path == "/configuration/backends":
-            return Response(200, [("Content-Type", "application/json")], json.dumps(_backends(controller)).encode())
-        return Response(404, [("Content-Type", "text/html")], controller.plane.generation.page(404))
+            return Response(200, [("Content-Type", "text/html"), _CLOSE], json.dumps(_backends(controller)).encode())
+        return Response(404, [("Content-Type", "text/html"), _CLOSE], controller.plane.generation.page(404))
 
     return answer
 
 
+def _status(controller: Controller) -> bytes:
+    return controller.plane.generation.status_page().body or b""
+
+
 def _backends(controller: Controller) -> list[dict[str, object]]:
-    return [
-        {
-            "name": backend.name,
-            "port": backend.port,
-            "sslPassthrough": backend.ssl_passthrough,
-            "noServer": backend.no_server,
-            "load-balance": backend.load_balance,
-            "endpoints": [{"address": entry.address, "port": entry.port} for entry in backend.endpoints],
-            "alternativeBackends": list(backend.alternatives),
-        }
-        for backend in controller.plane.backends.values()
-    ]
+    """What the controller posts to nginx's Lua code."""
+    return [_backend(backend) for backend in controller.plane.backends.values()]
+
+
+def _backend(backend: Backend) -> dict[str, object]:
+    cookie, by, shaping = backend.affinity.cookie, backend.hash_by, backend.shaping
+    shown: dict[str, object] = {
+        "name": backend.name,
+        "port": int(backend.port) if backend.port.isdigit() else backend.port,
+        "sslPassthrough": backend.ssl_passthrough,
+        "endpoints": [{"address": endpoint.address, "port": endpoint.port} for endpoint in backend.endpoints],
+        "sessionAffinityConfig": {
+            "name": backend.affinity.type,
+            "mode": backend.affinity.mode,
+            "cookieSessionAffinity": {"name": cookie.name},
+        },
+        "upstreamHashByConfig": {
+            **({"upstream-hash-by": by.by} if by.by else {}),
+            **({"upstream-hash-by-subset": True} if by.subset else {}),
+            **({"upstream-hash-by-subset-size": by.subset_size} if by.subset_size else {}),
+        },
+    }
+    if backend.load_balance:
+        shown["load-balance"] = backend.load_balance
+    shown["noServer"] = backend.no_server
+    shown["trafficShapingPolicy"] = {
+        "weight": shaping.weight,
+        "weightTotal": shaping.weight_total,
+        "header": shaping.header,
+        "headerValue": shaping.header_value,
+        "headerPattern": shaping.header_pattern,
+        "cookie": shaping.cookie,
+    }
+    if backend.alternatives:
+        shown["alternativeBackends"] = list(backend.alternatives)
+    return shown
 
 
 __all__ = ["controller_ports", "health_app", "plain_port", "status_app", "tls_port"]

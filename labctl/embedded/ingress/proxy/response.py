@@ -51,6 +51,7 @@ class ResponseWriter:
         "_gzip",
         "_held",
         "_no_body",
+        "bytes_sent",
         "sent",
         "status",
     )
@@ -66,6 +67,11 @@ class ResponseWriter:
         self._held = b""
         self.status = 0
         self.sent = 0
+        self.bytes_sent = 0
+
+    def _write(self, data: bytes) -> None:
+        self.bytes_sent += len(data)
+        self._client.write(data)
 
     # nginx's own responses
 
@@ -83,7 +89,7 @@ class ResponseWriter:
         length = None if answer.status in _NO_BODY else len(body)
         head = self._head(answer.status, answer.reason, content_type, length, headers, plan, location=answer.location)
         self.sent = 0 if self._no_body else len(body)
-        self._client.write(head if self._no_body else head + body)
+        self._write(head if self._no_body else head + body)
         self._client.finished()
 
     # Responses of pods
@@ -107,7 +113,7 @@ class ResponseWriter:
     def upgrade(self, head: ResponseHead, plan: LocationPlan | None) -> None:
         """101: the connection becomes a tunnel."""
         content_type, headers = self._pod_headers(head, plan)
-        self._client.write(self._head(101, head.reason, content_type, None, headers, plan))
+        self._write(self._head(101, head.reason, content_type, None, headers, plan))
 
     def raw(self) -> None:
         """Bytes without a head follow, until the pod closes."""
@@ -125,7 +131,7 @@ class ResponseWriter:
             data = b"%x\r\n%b\r\n" % (len(data), data)
         if self._held:
             data, self._held = self._held + data, b""
-        self._client.write(data)
+        self._write(data)
 
     def end(self) -> None:
         """The response is complete."""
@@ -136,7 +142,7 @@ class ResponseWriter:
         if self._chunked:
             tail += b"0\r\n\r\n"
         if self._held or tail:
-            self._client.write(self._held + tail)
+            self._write(self._held + tail)
             self._held = b""
         self._client.finished()
 
