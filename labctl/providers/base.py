@@ -25,6 +25,9 @@ class ClusterProvider(Protocol):
             ClusterError: It is not up or does not answer.
         """
 
+    def limits(self) -> tuple[str, ...]:
+        """What this way of having a cluster cannot do on this machine, each with how to allow it."""
+
     def down(self, sink: EventSink, *, timeout: float, keep_data: bool) -> None:
         """Remove what `up` made."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from importlib import import_module
 
 from labctl.embedded import process
@@ -11,6 +12,9 @@ from labctl.errors import ClusterError
 from labctl.events import EventSink, Level, Notice, StepDone, StepStarted
 from labctl.model.cluster import Cluster
 from labctl.model.inventory import Inventory
+
+FIRST_FREE_PORT = 1024
+"""Ports below are for privileged users, unless the system says otherwise."""
 
 
 class EmbeddedProvider:
@@ -49,6 +53,30 @@ class EmbeddedProvider:
         finally:
             api.close()
 
+    def limits(self) -> tuple[str, ...]:
+        """Sockets that this user may not open: which Services are not reached by their own address."""
+        if low_ports_allowed():
+            return ()
+        from labctl.kube.client import KubeApi
+
+        api = KubeApi(self.state.kubeconfig)
+        try:
+            services = api.list("v1", "Service")
+        finally:
+            api.close()
+        closed = [
+            f"{service['metadata']['namespace']}/{service['metadata']['name']}:{port['port']}"
+            for service in services
+            for port in service["spec"].get("ports") or []
+            if port["port"] < FIRST_FREE_PORT and service["spec"].get("clusterIP") not in (None, "", "None")
+        ]
+        if not closed:
+            return ()
+        return (
+            f"this user may not bind ports below {FIRST_FREE_PORT}: {', '.join(closed)} answer pods, and through ingress, "
+            "NodePort and port-forward, but not at their ClusterIP (sudo sysctl net.ipv4.ip_unprivileged_port_start=80)",
+        )
+
     def down(self, sink: EventSink, *, timeout: float, keep_data: bool) -> None:
         """Stop the process, and forget the objects unless they are to be kept."""
         sink(StepStarted("down", f"Stop the embedded cluster '{self._inventory.name}'"))
@@ -59,6 +87,18 @@ class EmbeddedProvider:
         sink(StepDone("down", "stopped; its objects are kept" if keep_data else "stopped, and its objects removed"))
         if keep_data:
             sink(Notice("`labctl up` continues with them", Level.INFO))
+
+
+def low_ports_allowed() -> bool:
+    """Whether this user may bind ports below 1024."""
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", 81))
+        except PermissionError:
+            return False
+        except OSError:  # in use: so it can be bound
+            return True
+    return True
 
 
 def _import_clients() -> None:

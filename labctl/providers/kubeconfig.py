@@ -36,6 +36,10 @@ class KubeconfigProvider:
         finally:
             api.close()
 
+    def limits(self) -> tuple[str, ...]:
+        """None that labctl knows of."""
+        return ()
+
     def down(self, sink: EventSink, *, timeout: float, keep_data: bool) -> None:
         """Refused: labctl did not make this cluster."""
         raise UsageError(

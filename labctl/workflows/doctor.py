@@ -15,6 +15,7 @@ from labctl.embedded.settings import StateDirectory
 from labctl.env import Env
 from labctl.model.finding import Finding, Severity
 from labctl.model.inventory import Inventory, Provider
+from labctl.providers.embedded import low_ports_allowed
 
 
 def examine(inventory: Inventory, env: Env) -> tuple[Finding, ...]:
@@ -107,8 +108,7 @@ def _ports(inventory: Inventory) -> Iterator[Finding]:
 
 
 def _low_ports() -> Finding:
-    error = _bind_error("127.0.0.1", 81)
-    if not error:
+    if low_ports_allowed():
         return Finding("ports below 1024", Severity.PASS, "pods' and Services' own ports below 1024 get sockets")
     return Finding(
         "ports below 1024",
