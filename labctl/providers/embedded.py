@@ -64,18 +64,19 @@ class EmbeddedProvider:
             services = api.list("v1", "Service")
         finally:
             api.close()
-        closed = [
-            f"{service['metadata']['namespace']}/{service['metadata']['name']}:{port['port']}"
+        closed = {
+            f"{service['metadata']['namespace']}/{service['metadata']['name']}:{port['port']}": None
             for service in services
             for port in service["spec"].get("ports") or []
             if port["port"] < FIRST_FREE_PORT and service["spec"].get("clusterIP") not in (None, "", "None")
-        ]
+        }
         if not closed:
             return ()
-        return (
-            f"this user may not bind ports below {FIRST_FREE_PORT}: {', '.join(closed)} answer pods, and through ingress, "
-            "NodePort and port-forward, but not at their ClusterIP (sudo sysctl net.ipv4.ip_unprivileged_port_start=80)",
+        words = (
+            f"this user may not bind ports below {FIRST_FREE_PORT}: {', '.join(closed)} answer pods, and through "
+            "ingress, NodePort and port-forward, but not at their ClusterIP"
         )
+        return (f"{words} (sudo sysctl net.ipv4.ip_unprivileged_port_start=80)",)
 
     def down(self, sink: EventSink, *, timeout: float, keep_data: bool) -> None:
         """Stop the process, and forget the objects unless they are to be kept."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ from tests.tools import tool
 pytestmark = pytest.mark.skipif(tool("kubectl") is None, reason="the package that carries kubectl is not installed")
 
 
-def pod(name: str, image: str, **container: object) -> dict[str, object]:
+def pod(name: str, image: str, **container: object) -> Mapping[str, object]:
     spec = {"containers": [{"name": "main", "image": image, **container}], "terminationGracePeriodSeconds": 0}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": {"app": name}}, "spec": spec}
 
@@ -28,7 +28,7 @@ def apply(study: Shell, tmp_path: Path) -> Iterator[Shell]:
     study.kubectl("delete", "namespace", "other", "--timeout=30s")
 
 
-def create(shell: Shell, *objects: dict[str, object]) -> None:
+def create(shell: Shell, *objects: Mapping[str, object]) -> None:
     file = shell.home / "objects.json"
     file.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)}))
     done = shell.kubectl("-n", "other", "apply", "-f", str(file))
