@@ -80,6 +80,8 @@ def _check(check: Check) -> Document:
     if check.latency is not None:
         latency = check.latency
         document["latency_ms"] = {name: round(getattr(latency, name), 3) for name in ("p50", "p90", "p99", "max")}
+    if check.notices:
+        document["notices"] = list(check.notices)
     if check.first is not None:
         document["first_round"] = _check(check.first)
     if check.partial:

@@ -40,7 +40,10 @@ def _check(check: Check) -> Iterator[str]:
     yield f"\n### {_SIGNS[check.result]} {_text(check.name)}"
     if check.verdict is not None:
         yield f"\n{_text(check.verdict.reason)}"
-    yield f"\n`{check.curl}`" if check.curl else ""
+    for notice in check.notices:
+        yield f"\nNote: {_text(notice)}"
+    if check.curl:
+        yield f"\n`{check.curl}`"
     if check.hits:
         yield f"\n| {_text(check.by)} | hits | share | expected | pods |\n|---|--:|--:|--:|---|"
     for hits in check.hits:

@@ -63,6 +63,7 @@ def check_view(check: Check, width: int) -> Group:
     parts: list[RenderableType] = [Text(), _headline(check)]
     if check.hits:
         parts.append(hits_table(check, width))
+    parts += [_indented(f"note: {notice}", "yellow") for notice in check.notices]
     if check.first is not None and check.first.verdict is not None:
         parts.append(_indented(f"first round of {check.first.requests}: {check.first.verdict.reason}", "dim"))
     if check.verdict is not None:

@@ -143,3 +143,8 @@ def test_a_file_is_written_whole_or_the_result_is_printed(tmp_path: Path) -> Non
 def test_an_empty_report_renders(form: str) -> None:
     empty = replace(REPORT, labs=(LabReport("x", Result.SKIPPED),), cluster=None, partial=False)
     assert rendered(form, empty)
+
+
+@pytest.mark.parametrize("form", ["table", "json", "yaml", "markdown", "html"])
+def test_notices_are_shown(form: str) -> None:
+    assert "5 at once, not 64" in rendered(form)
