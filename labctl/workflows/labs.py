@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from labctl.env import Env
-from labctl.errors import LabctlError
+from labctl.errors import LabctlError, UsageError
 from labctl.events import CheckDone, EventSink, StepFailed, StepProgress, StepStarted
 from labctl.kube.client import KubeApi
 from labctl.lab.certificate import certificate_of
@@ -79,17 +78,15 @@ def perform_probe(bench: Bench, lab: Lab, step: ProbeStep) -> Check:
     Raises:
         LabctlError: The probe cannot be sent (no endpoint, no certificate).
     """
-    with tempfile.TemporaryDirectory(prefix="labctl-") as folder:
-        ca_file = _ca_file(bench, lab, step, Path(folder))
-        services = _services(bench, lab, step)
-        plan = probe_plan(lab, step, bench.cluster, bench.overrides, ca_file, services)
-        step_id = f"{lab.name}/{step.name}"
-        bench.sink(StepStarted(step_id, step.title or step.name, lab.name))
-        try:
-            check = _judged(bench, lab, step, plan, step_id)
-        except LabctlError as error:
-            bench.sink(StepFailed(step_id, error.message))
-            raise
+    services = _services(bench, lab, step)
+    plan = probe_plan(lab, step, bench.cluster, bench.overrides, _ca_file(bench, lab, step), services)
+    step_id = f"{lab.name}/{step.name}"
+    bench.sink(StepStarted(step_id, step.title or step.name, lab.name))
+    try:
+        check = _judged(bench, lab, step, plan, step_id)
+    except LabctlError as error:
+        bench.sink(StepFailed(step_id, error.message))
+        raise
     bench.sink(CheckDone(step_id, lab.name, check))
     return check
 
@@ -155,8 +152,11 @@ def _services(bench: Bench, lab: Lab, step: ProbeStep) -> list[Obj]:
     return bench.api.list("v1", "Service", namespace_of(lab, bench.overrides))
 
 
-def _ca_file(bench: Bench, lab: Lab, step: ProbeStep, folder: Path) -> Path | None:
-    """The certificate to trust, from the step's Secret, as a file for libcurl."""
+def _ca_file(bench: Bench, lab: Lab, step: ProbeStep) -> Path | None:
+    """The certificate to trust, from the step's Secret, as a file for libcurl.
+
+    It stays, so that the curl command of the report can be typed afterwards.
+    """
     if step.scheme != "https" or step.tls is not TlsMode.VERIFY or not step.ca_secret:
         return None
     namespace = namespace_of(lab, bench.overrides)
@@ -166,8 +166,14 @@ def _ca_file(bench: Bench, lab: Lab, step: ProbeStep, folder: Path) -> Path | No
         raise LabctlError(
             f"Secret {namespace}/{step.ca_secret} holds no certificate", hint=f"`labctl run {lab.name}` makes it"
         )
-    path = folder / "ca.pem"
-    path.write_bytes(pem)
+    path = bench.env.state_dir / "certificates" / f"{bench.cluster.name}-{namespace}-{step.ca_secret}.pem"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(pem)
+    except OSError as error:
+        raise UsageError(
+            f"cannot write {path}: {error.strerror}", hint="set LABCTL_STATE_DIR to a directory that you can write"
+        ) from error
     return path
 
 
