@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Sequence
 from importlib import resources as package_data
 from typing import Any
 
@@ -42,14 +43,7 @@ _ZEROS: dict[str, Any] = {"string": "", "bool": False, "int32": 0, "int64": 0, "
 def openapi_v3(group_version: str) -> Obj:
     """The OpenAPI v3 document of one group version (`v1`, `apps/v1`): its kinds and their paths."""
     served = [resource for resource in BUILTIN if resource.api_version == group_version]
-    schemas = _Schemas(version=3)
-    for resource in served:
-        schemas.add_resource(resource)
-    for path in openapi_paths.bodies(served):
-        struct = wire.kind_struct(*path)
-        if struct is not None:
-            schemas.add(struct)
-    schemas.add_common()
+    schemas = _schemas_of(served, version=3)
     return {
         "openapi": "3.0.0",
         "info": {"title": "Kubernetes", "version": "unversioned"},
@@ -60,10 +54,7 @@ def openapi_v3(group_version: str) -> Obj:
 
 def openapi_v2(version: str = "unversioned") -> Obj:
     """The OpenAPI v2 document of all built-in groups; `version` is the server's (`v1.34.4+k3s1`)."""
-    schemas = _Schemas(version=2)
-    for resource in BUILTIN:
-        schemas.add_resource(resource)
-    schemas.add_common()
+    schemas = _schemas_of(BUILTIN, version=2)
     return {
         "swagger": "2.0",
         "info": {"title": "Kubernetes", "version": version},
@@ -72,6 +63,19 @@ def openapi_v2(version: str = "unversioned") -> Obj:
         "securityDefinitions": {"BearerToken": _BEARER},
         "security": [{"BearerToken": []}],
     }
+
+
+def _schemas_of(served: Sequence[Resource], version: int) -> _Schemas:
+    """The schemas of resources, of their subresources' bodies, and of what every path refers to."""
+    schemas = _Schemas(version=version)
+    for resource in served:
+        schemas.add_resource(resource)
+    for body in openapi_paths.bodies(served):
+        struct = wire.kind_struct(*body)
+        if struct is not None:
+            schemas.add(struct)
+    schemas.add_common()
+    return schemas
 
 
 _BEARER = {"description": "Bearer Token authentication", "in": "header", "name": "authorization", "type": "apiKey"}
