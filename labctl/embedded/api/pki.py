@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -230,7 +231,7 @@ def _alternative_names(certificate: x509.Certificate) -> list[x509.GeneralName]:
 def _is_signed_by(pair: KeyPair, authority: KeyPair) -> bool:
     try:
         pair.certificate.verify_directly_issued_by(authority.certificate)
-    except Exception:  # noqa: BLE001 - the library raises several unrelated types; each means no
+    except (ValueError, TypeError, InvalidSignature):
         return False
     return True
 

@@ -48,7 +48,7 @@ class WebSocket:
         while not self.closed:
             frame = self._next_frame()
             if frame is None:
-                data = await self._connection.read()
+                data = b"" if self.closed else await self._connection.read()
                 if not data:
                     break
                 self._buffer += data
