@@ -55,8 +55,7 @@ def load(directory: Path) -> Iterator[Case]:
     if not files:
         raise FileNotFoundError(f"{directory} holds no <group>.json")
     for path in files:
-        opened = gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8")
-        with opened as stream:
-            group: Mapping[str, Any] = json.load(stream)
+        data = path.read_bytes()
+        group: Mapping[str, Any] = json.loads(gzip.decompress(data) if path.suffix == ".gz" else data)
         for case in group["cases"]:
             yield Case(str(group["group"]), case)

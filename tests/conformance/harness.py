@@ -87,7 +87,8 @@ class World:
         self.addresses = world.Addresses(slot)
         self.lines: list[str] = []
         self._now = datetime(2026, 11, 21, 2, tzinfo=UTC)
-        self._config = config
+        # The recording's machine had two processors, so two workers unless a case says otherwise.
+        self._config = {"worker-processes": "2", **config}
         self._flags = parse_flags([*_FLAGS, *flags])
         self._folder = tempfile.TemporaryDirectory(prefix="labctl-conformance-")
         database = Path(self._folder.name) / "objects.db"

@@ -11,6 +11,7 @@ from typing import Any
 from labctl.embedded.clientset import ApiError, Change, ChangeType, DeleteOptions, Obj
 
 _CLUSTER_SCOPED = frozenset({"namespaces", "nodes", "ingressclasses.networking.k8s.io"})
+_NO_OPTIONS = DeleteOptions()
 _KINDS = {
     "ConfigMap": "configmaps",
     "EndpointSlice": "endpointslices.discovery.k8s.io",
@@ -91,7 +92,7 @@ class MemoryClientset:
             return self.create(resource, obj)
         return self.update(resource, {**obj, "metadata": {**metadata, "namespace": namespace}})
 
-    def delete(self, resource: str, namespace: str, name: str, options: DeleteOptions = DeleteOptions()) -> Obj:
+    def delete(self, resource: str, namespace: str, name: str, options: DeleteOptions = _NO_OPTIONS) -> Obj:
         """See Clientset."""
         del options
         before = self._objects.get(resource, {}).pop((namespace, name), None)

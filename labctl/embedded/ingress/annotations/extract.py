@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from labctl.embedded.clientset import Obj
 from labctl.embedded.ingress.annotations import declared_access, declared_routing, parse_access, parse_routing
-from labctl.embedded.ingress.annotations.catalogue import Annotation, Risk, Support, index
+from labctl.embedded.ingress.annotations.catalogue import Risk, Support, index
 from labctl.embedded.ingress.annotations.reader import (
     AnnotationError,
     DeniedError,
@@ -23,6 +23,7 @@ from labctl.embedded.ingress.log import LogLine, structured
 CATALOGUE = index((*declared_routing.ALL, *declared_access.ALL))
 """All annotations of ingress-nginx 1.11.2, by name without prefix."""
 
+_DEFAULT_OPTIONS = ReadOptions()
 _ALIASES = {alias: annotation.name for annotation in CATALOGUE.values() for alias in annotation.aliases}
 
 _PARSERS: tuple[tuple[str, str, Callable[[Reader, Resolver], Any]], ...] = (
@@ -84,7 +85,7 @@ class Extracted:
     warnings: tuple[str, ...] = ()
 
 
-def extract(ingress: Obj, resolver: Resolver, options: ReadOptions = ReadOptions()) -> Extracted:
+def extract(ingress: Obj, resolver: Resolver, options: ReadOptions = _DEFAULT_OPTIONS) -> Extracted:
     """Read the annotations of an Ingress.
 
     Args:
@@ -109,13 +110,6 @@ def extract(ingress: Obj, resolver: Resolver, options: ReadOptions = ReadOptions
         except DeniedError as error:
             _deny(values, field, group, str(error), reader)
     return Extracted(IngressAnnotations(**values), "", tuple(reader.log), _without_effect(reader.names, resolver))
-
-
-def plain_annotations(resolver: Resolver) -> IngressAnnotations:
-    """What an Ingress without any annotation gets."""
-    annotations = extract({"metadata": {"name": "", "namespace": ""}}, resolver).annotations
-    assert annotations is not None
-    return annotations
 
 
 def _deny(values: dict[str, Any], field: str, group: str, reason: str, reader: Reader) -> None:
@@ -147,14 +141,3 @@ def _without_effect(names: frozenset[str], resolver: Resolver) -> tuple[str, ...
         elif name.endswith("-snippet") and not resolver.settings.allow_snippet_annotations:
             warnings.append(f"annotation {name} is ignored: allow-snippet-annotations is not true in the ConfigMap")
     return tuple(warnings)
-
-
-def drop_snippets(annotations: IngressAnnotations) -> IngressAnnotations:
-    """The same without snippets: what an administrator who does not allow them gets."""
-    auth = replace(annotations.external_auth, snippet="")
-    return replace(annotations, configuration_snippet="", server_snippet="", stream_snippet="", external_auth=auth)
-
-
-def canonical(name: str) -> Annotation | None:
-    """The annotation of that name or alias."""
-    return CATALOGUE.get(_ALIASES.get(name, name))

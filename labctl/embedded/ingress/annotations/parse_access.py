@@ -77,11 +77,11 @@ def basic_auth(reader: Reader, resolver: Resolver) -> BasicAuth:
     return BasicAuth(True, kind, realm, key, _password_file(secret, secret_type))
 
 
-def _password_file(secret: Obj, secret_type: str) -> str:
+def _password_file(secret: Obj, form: str) -> str:
     data: dict[str, str] = secret.get("data") or {}
-    if secret_type == "auth-map":
+    if form == "auth-map":
         return "".join(f"{user}:{_decoded(value)}\n" for user, value in data.items())
-    if secret_type != "auth-file":
+    if form != "auth-file":
         raise DeniedError("invalid auth-secret-type in annotation, must be 'auth-file' or 'auth-map': %!w(<nil>)")
     if "auth" not in data:
         raise DeniedError(f"the secret {secret['metadata']['name']} does not contain a key with value auth")
@@ -194,7 +194,7 @@ def _response_headers(reader: Reader) -> tuple[str, ...]:
 
 
 def _cache_durations(text: str) -> tuple[str, ...]:
-    """nginx's `proxy_cache_valid` parameters; five minutes for 200, 202 and 401 by default."""
+    """Nginx's `proxy_cache_valid` parameters; five minutes for 200, 202 and 401 by default."""
     durations = tuple(piece.strip() for piece in text.split(",") if piece.strip())
     for duration in durations:
         times = [bool(_CACHE_TIME.fullmatch(item)) for item in duration.split()]

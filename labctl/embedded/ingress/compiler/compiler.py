@@ -246,7 +246,7 @@ class Compiler:
         )
 
     def _finish(self, host: str, server: Server, servers: Mapping[str, Server]) -> Server:
-        """Order the locations, give Prefix paths their exact twins, settle aliases; remembered while nothing changes."""
+        """Order the locations, give Prefix paths their exact twins, settle aliases; remembered until a change."""
         aliases = final_aliases(server, servers) if server.aliases else ()
         known = self._finished.get(host)
         if known is not None and (known[0] is server or known[0] == server) and known[1] == aliases:

@@ -70,7 +70,7 @@ def new_location(ingress: ParsedIngress, path: RulePath, backend: Backend) -> Lo
 
 
 def sorted_locations(locations: Iterable[Location]) -> list[Location]:
-    """nginx's order: longest path first, equally long ones backwards by path."""
+    """Nginx's order: longest path first, equally long ones backwards by path."""
     by_path = sorted(locations, key=lambda location: location.path, reverse=True)
     return sorted(by_path, key=lambda location: -len(location.path))
 

@@ -84,6 +84,7 @@ def _secret_name(host: str, ingress: ParsedIngress, sources: Sources, log: list[
 
 def _log_mismatch(host: str, key: str, certificate: Certificate, log: list[LogLine]) -> None:
     names = ", ".join(certificate.dns_names or (certificate.common_name,))
+    names_of = "a Common Name or Subject Alternative Name"
     error = f"x509: certificate is valid for {names}, not {host}"
     texts = (
         (
@@ -93,8 +94,7 @@ def _log_mismatch(host: str, key: str, certificate: Certificate, log: list[LogLi
         ("controller.go:1453", "Validating certificate against DNS names. This will be deprecated in a future version"),
         (
             "controller.go:1458",
-            f"SSL certificate {quote(key)} does not contain a Common Name or Subject Alternative Name for server"
-            f" {quote(host)}: {error}",
+            f"SSL certificate {quote(key)} does not contain {names_of} for server {quote(host)}: {error}",
         ),
         ("controller.go:1459", "Using default certificate"),
     )

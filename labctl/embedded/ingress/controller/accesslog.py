@@ -67,6 +67,12 @@ def _seconds(values: list[float]) -> str:
     return ", ".join(f"{value:.3f}" for value in values)
 
 
+def _lengths(exchange: Exchange, writer: ResponseWriter) -> str:
+    if not exchange.tries:
+        return ""
+    return ", ".join(["0"] * (len(exchange.tries) - 1) + [str(writer.sent)])
+
+
 _GETTERS: dict[str, Callable[[Exchange, ResponseWriter], str]] = {
     "status": lambda _, writer: str(writer.status),
     "body_bytes_sent": lambda _, writer: str(writer.sent),
@@ -77,11 +83,5 @@ _GETTERS: dict[str, Callable[[Exchange, ResponseWriter], str]] = {
     "upstream_addr": lambda exchange, _: ", ".join(exchange.tries),
     "upstream_status": lambda exchange, _: ", ".join(map(str, exchange.upstream_statuses)),
     "upstream_response_time": lambda exchange, _: _seconds(exchange.upstream_seconds),
-    "upstream_response_length": lambda exchange, writer: _lengths(exchange, writer),
+    "upstream_response_length": _lengths,
 }
-
-
-def _lengths(exchange: Exchange, writer: ResponseWriter) -> str:
-    if not exchange.tries:
-        return ""
-    return ", ".join(["0"] * (len(exchange.tries) - 1) + [str(writer.sent)])

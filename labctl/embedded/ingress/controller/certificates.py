@@ -84,9 +84,8 @@ def key_pair(name: str, certificate: bytes, key: bytes, uid: str) -> Certificate
     leaf = x509.load_pem_x509_certificates(certificate)[0]
     private = serialization.load_pem_private_key(key, None)
     if _public(leaf.public_key()) != _public(private.public_key()):
-        raise ValueError(
-            "certificate and private key does not have a matching public key: tls: private key does not match public key"
-        )
+        error = "tls: private key does not match public key"
+        raise ValueError(f"certificate and private key does not have a matching public key: {error}")
     pem = certificate + b"\n" + key
     return Certificate(
         name=name,

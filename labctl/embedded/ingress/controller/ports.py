@@ -59,7 +59,7 @@ def health_app(controller: Controller) -> App:
 
 
 def status_app(controller: Controller) -> App:
-    """nginx's own server on the loopback interface: `/nginx_status`, `/configuration/backends` and so on."""
+    """Nginx's own server on the loopback interface: `/nginx_status`, `/configuration/backends` and so on."""
 
     def answer(request: Request) -> Response:
         path = request.target.partition("?")[0]

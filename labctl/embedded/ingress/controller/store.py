@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 from labctl.embedded.clientset import Change, ChangeType, Clientset, Obj
 from labctl.embedded.ingress.annotations.extract import extract
-from labctl.embedded.ingress.annotations.reader import ReadOptions
-from labctl.embedded.ingress.annotations.values import AuthCertificate
-from labctl.embedded.ingress.compiler.compiler import Changes
 from labctl.embedded.ingress.compiler.parsed import ParsedIngress, parse_ingress
-from labctl.embedded.ingress.controller.certstore import CertificateStore, References
+from labctl.embedded.ingress.controller.certstore import References
 from labctl.embedded.ingress.controller.classes import ClassError, IngressClasses
 from labctl.embedded.ingress.controller.flags import Flags
 from labctl.embedded.ingress.controller.inspector import deep_inspect
+from labctl.embedded.ingress.controller.objects import Objects, object_key
 from labctl.embedded.ingress.log import LogLine, quote, structured
 from labctl.embedded.ingress.model import Certificate
-from labctl.embedded.ingress.settings import Settings, read_settings
+from labctl.embedded.ingress.settings import read_settings
 
 Notify = Callable[[Obj, str, str], None]
 """Records an event: about what, reason, message."""
@@ -31,21 +28,11 @@ _RESOURCES = (
     "endpointslices.discovery.k8s.io",
     "ingresses.networking.k8s.io",
 )
-_SERVICE_NAME = "kubernetes.io/service-name"
 _CONFIG_MAP_ANNOTATIONS = ("auth-proxy-set-headers", "fastcgi-params-configmap", "custom-headers")
 
 
-@dataclass(slots=True)
-class _Pending:
-    """What changed since the compiler last asked."""
-
-    everything: bool = True
-    services: set[str] = field(default_factory=set)
-    secrets: set[str] = field(default_factory=set)
-
-
-class ObjectStore:
-    """Resolver for annotations and sources for the compiler, in one view.
+class ObjectStore(Objects):
+    """All that the controller watches, and which Ingresses it has taken.
 
     Args:
         flags: The controller's flags.
@@ -53,6 +40,10 @@ class ObjectStore:
         log: The controller's log.
         notify: Records events.
         changed: Called when a sync is due.
+
+    Attributes:
+        ingresses: The Ingresses that were taken, in the compiler's form.
+        warnings: What of each of them has no effect here.
     """
 
     def __init__(
@@ -64,66 +55,13 @@ class ObjectStore:
         notify: Notify,
         changed: Callable[[], None],
     ) -> None:
-        self._flags = flags
-        self._fake = fake
-        self._log = log
+        super().__init__(flags, fake, log=log, changed=changed)
         self._notify = notify
-        self._changed = changed
-        self._settings = read_settings({})
-        self._options = ReadOptions(flags.annotations_prefix, flags.enable_annotation_validation)
         self._classes = IngressClasses(flags)
-        self._namespaces: dict[str, Obj] = {}
-        self._services: dict[str, Obj] = {}
-        self._slices: dict[str, dict[str, Obj]] = {}
-        self._secrets: dict[str, Obj] = {}
-        self._config_maps: dict[str, Obj] = {}
-        self._certificates = CertificateStore(self._secrets, log)
         self._references = References()
         self._accepted: dict[str, Obj] = {}
-        self._pending = _Pending()
         self.ingresses: dict[str, ParsedIngress] = {}
         self.warnings: dict[str, tuple[str, ...]] = {}
-
-    # What annotations and the compiler ask
-
-    @property
-    def settings(self) -> Settings:
-        """The global configuration."""
-        return self._settings
-
-    def secret(self, key: str) -> Obj | None:
-        """The Secret of that `namespace/name`."""
-        return self._secrets.get(key)
-
-    def service(self, key: str) -> Obj | None:
-        """The Service of that `namespace/name`."""
-        return self._services.get(key)
-
-    def slices(self, key: str) -> Sequence[Obj]:
-        """EndpointSlices of a Service, by name."""
-        found = self._slices.get(key)
-        return [found[name] for name in sorted(found)] if found else ()
-
-    def config_map(self, key: str) -> Obj | None:
-        """The ConfigMap of that `namespace/name`."""
-        return self._config_maps.get(key)
-
-    def certificate(self, key: str) -> Certificate | None:
-        """Key pair of a Secret that some Ingress refers to."""
-        local = self._certificates.get(key)
-        return local.pair if local is not None else None
-
-    def default_certificate(self) -> Certificate:
-        """The one of `--default-ssl-certificate` when it is good, else the fake certificate."""
-        key = self._flags.default_ssl_certificate
-        return (self.certificate(key) if key else None) or self._fake
-
-    def auth_certificate(self, key: str) -> AuthCertificate | None:
-        """CA and key pair of a Secret."""
-        if self._certificates.get(key) is None:
-            self._sync_secret(key)
-        local = self._certificates.get(key)
-        return local.authority if local is not None else None
 
     def accepted(self) -> list[Obj]:
         """The Ingresses that the controller has taken, as objects."""
@@ -136,21 +74,6 @@ class ObjectStore:
             ClassError: It is not for this controller.
         """
         return self._classes.class_of(ingress)
-
-    @property
-    def options(self) -> ReadOptions:
-        """The flags on annotations."""
-        return self._options
-
-    def take_changes(self) -> Changes:
-        """What changed since the last call."""
-        changes, self._pending = self.peek_changes(), _Pending(everything=False)
-        return changes
-
-    def peek_changes(self) -> Changes:
-        """What changed since `take_changes` was called."""
-        pending = self._pending
-        return Changes(pending.everything, frozenset(pending.services), frozenset(pending.secrets))
 
     # Events
 
@@ -186,29 +109,6 @@ class ObjectStore:
         if handler is not None and not (namespaced and self._elsewhere(change.object)):
             handler(change)
 
-    def _elsewhere(self, obj: Obj) -> bool:
-        wanted = self._flags.watch_namespace
-        return bool(wanted) and obj["metadata"].get("namespace", "") != wanted
-
-    def _watches(self, namespace: str) -> bool:
-        """Whether `--watch-namespace-selector` selects a namespace."""
-        selector = self._flags.watch_namespace_selector
-        if not selector:
-            return True
-        found = self._namespaces.get(namespace)
-        if found is None:
-            self._log(LogLine("E", "store.go:370", f"Namespace {namespace} not existed: <nil>."))
-            return False
-        labels = found["metadata"].get("labels") or {}
-        return all(_term_selects(term.strip(), labels) for term in selector.split(","))
-
-    def _namespace_changed(self, change: Change) -> None:
-        name = change.object["metadata"]["name"]
-        if change.type is ChangeType.DELETED:
-            self._namespaces.pop(name, None)
-        else:
-            self._namespaces[name] = change.object
-
     def _class_changed(self, change: Change) -> None:
         if change.type is ChangeType.ADDED:
             due, message = self._classes.add(change.object)
@@ -223,32 +123,8 @@ class ObjectStore:
         if due:
             self._changed()
 
-    def _slice_changed(self, change: Change) -> None:
-        obj, metadata = change.object, change.object["metadata"]
-        service = (metadata.get("labels") or {}).get(_SERVICE_NAME, "")
-        key = f"{metadata.get('namespace', '')}/{service}"
-        if change.type is ChangeType.DELETED:
-            self._slices.get(key, {}).pop(metadata["name"], None)
-        else:
-            self._slices.setdefault(key, {})[metadata["name"]] = obj
-        before = change.previous
-        if before is None or before.get("endpoints") != obj.get("endpoints") or change.type is ChangeType.DELETED:
-            self._pending.services.add(key)
-            self._changed()
-
-    def _service_changed(self, change: Change) -> None:
-        key = _key(change.object)
-        if change.type is ChangeType.DELETED:
-            self._services.pop(key, None)
-        else:
-            self._services[key] = change.object
-        self._pending.services.add(key)
-        external = (change.object.get("spec") or {}).get("type") == "ExternalName"
-        if change.type is ChangeType.MODIFIED or external:
-            self._changed()
-
     def _config_map_changed(self, change: Change) -> None:
-        key = _key(change.object)
+        key = object_key(change.object)
         if change.type is ChangeType.DELETED:
             self._config_maps.pop(key, None)
             return
@@ -273,7 +149,7 @@ class ObjectStore:
     # Secrets
 
     def _secret_changed(self, change: Change) -> None:
-        obj, key = change.object, _key(change.object)
+        obj, key = change.object, object_key(change.object)
         if obj.get("type") == "helm.sh/release.v1":
             return
         deleted = change.type is ChangeType.DELETED
@@ -317,13 +193,6 @@ class ObjectStore:
         for key in self._references.of(ingress):
             self._sync_secret(key)
 
-    def _sync_secret(self, key: str) -> None:
-        if self._certificates.sync(key):
-            self._pending.secrets.add(key)
-            if key == self._flags.default_ssl_certificate:
-                self._pending.everything = True
-            self._changed()
-
     # Ingresses
 
     def _ingress_changed(self, change: Change) -> None:
@@ -338,7 +207,7 @@ class ObjectStore:
             self._ingress_updated(change.previous or ingress, ingress)
 
     def _ingress_added(self, ingress: Obj) -> None:
-        shown = f"ingress={quote(_key(ingress))}"
+        shown = f"ingress={quote(object_key(ingress))}"
         try:
             name = self._classes.class_of(ingress)
         except ClassError as error:
@@ -356,7 +225,7 @@ class ObjectStore:
         self._take(ingress)
 
     def _ingress_updated(self, before: Obj, ingress: Obj) -> None:
-        shown = f"ingress={quote(_key(ingress))}"
+        shown = f"ingress={quote(object_key(ingress))}"
         had, has = self._class_or_none(before), self._class_or_none(ingress)
         if has is None:
             if had is not None:
@@ -382,7 +251,7 @@ class ObjectStore:
     def _ingress_deleted(self, ingress: Obj) -> None:
         if self._class_or_none(ingress) is None or self._is_catch_all(ingress):
             return
-        key = _key(ingress)
+        key = object_key(ingress)
         self.ingresses.pop(key, None)
         self._accepted.pop(key, None)
         self.warnings.pop(key, None)
@@ -390,7 +259,7 @@ class ObjectStore:
         self._changed()
 
     def _take(self, ingress: Obj) -> None:
-        key = _key(ingress)
+        key = object_key(ingress)
         self._sync_ingress(ingress)
         cross = self._settings.allow_cross_namespace_resources
         for line in self._references.update(key, ingress, self._flags.annotations_prefix, cross_namespace=cross):
@@ -400,7 +269,7 @@ class ObjectStore:
 
     def _sync_ingress(self, ingress: Obj) -> None:
         """Read the annotations; an Ingress that is refused keeps the version that was taken before."""
-        key = _key(ingress)
+        key = object_key(ingress)
         self._log(LogLine("I", "store.go:907", f"updating annotations information for ingress {key}", 3))
         bad = self._forbidden_word(ingress)
         if bad:
@@ -429,7 +298,7 @@ class ObjectStore:
     def _is_invalid(self, ingress: Obj, line: int) -> bool:
         error = deep_inspect(ingress) if self._flags.deep_inspect else ""
         if error:
-            message = structured("received invalid ingress", err=error, ingress=_key(ingress))
+            message = structured("received invalid ingress", err=error, ingress=object_key(ingress))
             self._log(LogLine("E", f"store.go:{line}", message))
         return bool(error)
 
@@ -445,22 +314,6 @@ def forbidden_word(ingress: Obj, prefix: str, words: Sequence[str]) -> str:
                 if word in value:
                     return f"{name} annotation contains invalid word {word}"
     return ""
-
-
-def _term_selects(term: str, labels: dict[str, str]) -> bool:
-    """One term of a label selector: `key`, `!key`, `key=value`, `key!=value`."""
-    name, unequal, value = term.partition("!=")
-    if unequal:
-        return labels.get(name.strip()) != value.strip()
-    name, equal, value = term.partition("=")
-    if equal:
-        return labels.get(name.strip()) == value.lstrip("=").strip()
-    return term[1:].strip() not in labels if term.startswith("!") else term in labels
-
-
-def _key(obj: Obj) -> str:
-    metadata = obj["metadata"]
-    return f"{metadata.get('namespace', '')}/{metadata['name']}"
 
 
 def _name(key: str) -> str:

@@ -33,7 +33,7 @@ def compile_pattern(pattern: str, flags: int = 0) -> re.Pattern[str]:
 
 
 def pattern_error(pattern: str) -> str:
-    """nginx's message about a pattern, empty when PCRE2 compiles it."""
+    """Nginx's message about a pattern, empty when PCRE2 compiles it."""
     try:
         compile_pattern(pattern)
     except re.error as error:

@@ -117,7 +117,7 @@ def _sha_text(digest: bytes) -> str:
 
 
 def _bcrypt(key: bytes, stored: str) -> str | None:
-    import bcrypt  # noqa: PLC0415 - only who uses such a hash loads it
+    import bcrypt
 
     try:
         return bcrypt.hashpw(key[:72], stored.encode()).decode()

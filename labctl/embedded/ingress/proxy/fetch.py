@@ -1,4 +1,4 @@
-"""A single request to a URL, for subrequests: HTTP/1.0 as nginx's proxy module sends it, the connection closed after."""
+"""A single request to a URL, for subrequests: HTTP/1.0 as nginx's proxy module sends it, then closed."""
 
 from __future__ import annotations
 

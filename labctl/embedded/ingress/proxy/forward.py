@@ -6,16 +6,14 @@ import asyncio
 import ssl
 import time
 from collections.abc import Coroutine
-from typing import TYPE_CHECKING
 
 from labctl.embedded.http.messages import Flow, Request
-
 from labctl.embedded.ingress.model import DEFAULT_BACKEND
 from labctl.embedded.ingress.proxy import phases
 from labctl.embedded.ingress.proxy.answers import Answer
+from labctl.embedded.ingress.proxy.attempts import Attempts
 from labctl.embedded.ingress.proxy.inprocess import local_port, start_app, start_local
-from labctl.embedded.ingress.proxy.request_headers import RequestHeaders, error_page_headers
-from labctl.embedded.ingress.proxy.response import ResponseWriter
+from labctl.embedded.ingress.proxy.request_headers import error_page_headers
 from labctl.embedded.ingress.proxy.subrequest import authenticate, mirror
 from labctl.embedded.ingress.proxy.upstream import (
     LENGTH,
@@ -26,62 +24,15 @@ from labctl.embedded.ingress.proxy.upstream import (
 )
 from labctl.embedded.ingress.proxy.worker import is_internal
 
-if TYPE_CHECKING:
-    from labctl.embedded.ingress.proxy.client import ClientConnection
-    from labctl.embedded.ingress.proxy.exchange import Exchange
-    from labctl.embedded.ingress.proxy.plan import LocationPlan
-    from labctl.embedded.ingress.proxy.plane import Generation
-
 _STATUS_OF = {"timeout": 504, "http_403": 403, "http_404": 404, "http_429": 429, "http_500": 500, "http_503": 503}
 _RETRY_STATUSES = frozenset({403, 404, 429, 500, 502, 503, 504})
-_NOT_IDEMPOTENT = frozenset({"POST", "LOCK", "PATCH"})
 _MAX_REDIRECTS = 10
-_NO_LIMIT = 1000
 
 
-class Forwarder:
-    """Answers one request.
+class Forwarder(Attempts):
+    """Answers one request."""
 
-    Attributes:
-        header_limit: Bytes that a pod's response head may have (`proxy_buffer_size`).
-        is_head: Whether the request was HEAD.
-    """
-
-    __slots__ = (
-        "_connection",
-        "_drain",
-        "_error_headers",
-        "_plan",
-        "_request_sent",
-        "_sent_at",
-        "_task",
-        "_timer",
-        "_try_started",
-        "client",
-        "exchange",
-        "generation",
-        "header_limit",
-        "is_head",
-        "started_response",
-        "writer",
-    )
-
-    def __init__(self, client: ClientConnection, exchange: Exchange, generation: Generation) -> None:
-        self.client = client
-        self.exchange = exchange
-        self.generation = generation
-        self.header_limit = 4096
-        self.is_head = exchange.method == "HEAD"
-        self.writer = ResponseWriter(client, exchange, generation)
-        self.started_response = False
-        self._plan: LocationPlan | None = None
-        self._connection: UpstreamConnection | None = None
-        self._task: asyncio.Task[None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._error_headers: RequestHeaders | None = None
-        self._drain: asyncio.Future[None] | None = None
-        self._request_sent = False
-        self._try_started = self._sent_at = 0.0
+    __slots__ = ()
 
     # Start
 
@@ -148,7 +99,7 @@ class Forwarder:
         self._connect(peer)
 
     def _own_default(self) -> None:
-        """nginx's own server behind the default backend: 404, or 500 where the error page it would need is missing."""
+        """Nginx's own server behind the default backend: 404, or 500 where the error page it would need is missing."""
         settings = self.generation.settings
         status = 500 if 404 in settings.custom_http_errors else 404
         body = self.generation.page(status)
@@ -219,35 +170,6 @@ class Forwarder:
         connection.send(self, headers.build(exchange, length, minor=minor) + exchange.body)
         self._request_sent = True
         self._arm(plan.proxy.read_timeout)
-
-    # Timeouts: one timer a try, looked at again when it fires
-
-    def _arm(self, seconds: float) -> None:
-        self._sent_at = time.monotonic()
-        if self._timer is None and seconds:
-            self._timer = asyncio.get_running_loop().call_later(seconds, self._timed_out, seconds)
-
-    def _timed_out(self, seconds: float) -> None:
-        left = self._sent_at + seconds - time.monotonic()
-        self._timer = None
-        if left > 0.001:
-            self._timer = asyncio.get_running_loop().call_later(left, self._timed_out, seconds)
-            return
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.abort()
-        if self._task is not None:
-            self._task.cancel()
-            self._task = None
-        if self.started_response:
-            self.client.cut_off()
-        else:
-            self._next("timeout")
-
-    def _disarm(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
 
     # What the pod does
 
@@ -336,50 +258,14 @@ class Forwarder:
         self.upstream_head(head)
         return self.started_response
 
-    async def drained(self) -> None:
-        """Wait while the client reads slowly."""
-        if self._drain is not None:
-            await self._drain
-
-    def _release(self) -> None:
-        """Stop listening to a response whose body nobody wants."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.abort()
-
-    def _observe(self) -> None:
-        self.exchange.upstream_seconds.append(time.monotonic() - self._try_started)
-        self.exchange.worker.observed(self.exchange)
-
     # Another try, or giving up
-
-    def _tries_left(self) -> int:
-        plan = self._plan
-        assert plan is not None
-        return (plan.proxy.next_upstream_tries or _NO_LIMIT) - len(self.exchange.tries)
-
-    def _allowed(self, kinds: set[str]) -> bool:
-        plan = self._plan
-        assert plan is not None
-        limit = plan.proxy.next_upstream_timeout
-        in_time = not limit or time.monotonic() - self.exchange.started < limit
-        return kinds <= plan.next_upstream and in_time
-
-    def _retries_status(self, status: int) -> bool:
-        kinds = {f"http_{status}"}
-        if self.exchange.method in _NOT_IDEMPOTENT:
-            kinds.add("non_idempotent")
-        return self._tries_left() > 0 and self._allowed(kinds)
 
     def _next(self, kind: str) -> None:
         """A try has failed: take the next one where the configuration says so, else answer."""
         self._disarm()
         self.exchange.upstream_seconds.append(time.monotonic() - self._try_started)
         self.exchange.upstream_statuses[len(self.exchange.upstream_seconds) - 1 :] = [_STATUS_OF.get(kind, 502)]
-        kinds = {kind}
-        if self._request_sent and self.exchange.method in _NOT_IDEMPOTENT:
-            kinds.add("non_idempotent")
-        if self._tries_left() > 0 and self._allowed(kinds):
+        if self._tries_left() > 0 and self._allowed(self._kinds(kind)):
             if len(self.exchange.tries) % 50 == 0:
                 asyncio.get_running_loop().call_later(0.01, self._try)
             else:
@@ -445,27 +331,3 @@ class Forwarder:
         if exchange.method != "HEAD":
             exchange.method = "GET"
         self._continue(phases.locate(exchange, self.generation))
-
-    # The client
-
-    def client_gone(self) -> None:
-        """The client has closed: nobody waits any more."""
-        self._disarm()
-        self._release()
-        if self._task is not None:
-            self._task.cancel()
-            self._task = None
-
-    def pause(self) -> None:
-        """The client reads slowly: stop reading from the pod."""
-        self._drain = asyncio.get_running_loop().create_future()
-        if self._connection is not None and self._connection.transport is not None:
-            self._connection.transport.pause_reading()
-
-    def resume(self) -> None:
-        """The client has caught up."""
-        if self._drain is not None and not self._drain.done():
-            self._drain.set_result(None)
-        self._drain = None
-        if self._connection is not None and self._connection.transport is not None:
-            self._connection.transport.resume_reading()

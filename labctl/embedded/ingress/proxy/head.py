@@ -191,15 +191,9 @@ def _header_lines(head: Head, lines: list[str], rules: HeadRules) -> Refusal | N
 def _framing(head: Head) -> Refusal | None:
     """Host, body length and connection handling; what two parsers could read differently is refused."""
     fields = head.fields
-    if "host" in fields:
-        host = _valid_host(fields["host"])
-        if host is None:
-            return Refusal(400, "client sent invalid host header")
-        head.host = head.authority or host
-    else:
-        head.host = head.authority
-        if head.minor == 1:
-            return Refusal(400, 'client sent HTTP/1.1 request without "Host" header')
+    refusal = _note_host(head, fields.get("host"))
+    if refusal is not None:
+        return refusal
     length = fields.get("content-length")
     if length is not None:
         if not (length.isascii() and length.isdigit() and len(length) < 19):
@@ -209,16 +203,29 @@ def _framing(head: Head) -> Refusal | None:
         refusal = _chunked(head, fields["transfer-encoding"], has_length=length is not None)
         if refusal is not None:
             return refusal
-    connection = fields.get("connection")
-    if connection is not None:
-        lower = connection.lower()
-        if "close" in lower:
-            head.keep_alive = False
-        elif "keep-alive" in lower:
-            head.keep_alive = head.minor != 9
+    _note_connection(head, fields.get("connection", ""))
     if head.method in {"CONNECT", "TRACE"}:
         return Refusal(405, f"client sent {head.method} method")
     return None
+
+
+def _note_host(head: Head, text: str | None) -> Refusal | None:
+    if text is None:
+        head.host = head.authority
+        return Refusal(400, 'client sent HTTP/1.1 request without "Host" header') if head.minor == 1 else None
+    host = _valid_host(text)
+    if host is None:
+        return Refusal(400, "client sent invalid host header")
+    head.host = head.authority or host
+    return None
+
+
+def _note_connection(head: Head, value: str) -> None:
+    lower = value.lower()
+    if "close" in lower:
+        head.keep_alive = False
+    elif "keep-alive" in lower:
+        head.keep_alive = head.minor != 9
 
 
 def _chunked(head: Head, encoding: str, *, has_length: bool) -> Refusal | None:

@@ -67,7 +67,7 @@ async def _stream(forwarder: Forwarder, response: Response, body: AsyncIterator[
 
 
 def _reason(response: Response) -> str:
-    from http import HTTPStatus  # noqa: PLC0415 - only for responses without a reason of their own
+    from http import HTTPStatus
 
     try:
         return HTTPStatus(response.status).phrase

@@ -188,7 +188,7 @@ def _lua_rewrite(exchange: Exchange, plan: LocationPlan, generation: Generation)
         _forwarded(exchange)
     if exchange.server_port == generation.https_port:
         exchange.pass_port = "443" if exchange.pass_port == str(generation.https_port) else exchange.pass_port
-    if exchange.pass_scheme == "http" and not plan.never_redirect:
+    if exchange.pass_scheme == "http" and not plan.never_redirect:  # noqa: S105 - the scheme that is passed on
         wanted = plan.force_ssl_redirect or (plan.ssl_redirect and generation.has_certificate(exchange.host))
         if wanted:
             return _to_https(exchange, plan, generation)

@@ -110,7 +110,7 @@ class LocationPlan:
 
     def _error_pages(self, configuration: Configuration) -> dict[int, str]:
         """For each status the backend that answers it. A location with any of its own has none of the global ones."""
-        own = {code: self.location.error_backend for code in self.annotations.custom_http_errors}
+        own = dict.fromkeys(self.annotations.custom_http_errors, self.location.error_backend)
         if self.external_auth is not None and self.external_auth.signin_url:
             own.setdefault(401, "")
         if own:

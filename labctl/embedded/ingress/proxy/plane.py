@@ -154,8 +154,8 @@ class DataPlane:
     def pick(self, workers: list[Worker]) -> Worker:
         """The worker that gets a new connection: each in turn.
 
-        The kernel (`reuseport`) hashes addresses and ports, which spreads as evenly on the whole, but not over a hundred
-        requests: the study's loops would come out even on most days only.
+        The kernel (`reuseport`) hashes addresses and ports, which spreads as evenly on the whole, but not over a
+        hundred requests: the study's loops would come out even on most days only.
         """
         return workers[next(self._connections) % len(workers)]
 
@@ -227,7 +227,7 @@ class Generation:
             worker.close()
 
     def page(self, status: int, special: str = "") -> bytes:
-        """nginx's page for a status."""
+        """Nginx's page for a status."""
         return _page(status, self.product, special)
 
     def address(self, host: str, port: int) -> tuple[str, int]:
@@ -295,7 +295,7 @@ class Generation:
         return any(_covers(name.lower(), wanted.lower()) for name in listed)
 
     def status_page(self) -> Answer:
-        """nginx's stub_status page."""
+        """Nginx's stub_status page."""
         statistics = self.plane.statistics
         active = max(1, len(statistics.active))
         accepted, requests = statistics.accepted, statistics.requests

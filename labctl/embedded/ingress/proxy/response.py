@@ -150,7 +150,7 @@ class ResponseWriter:
 
     def _pod_headers(self, head: ResponseHead, plan: LocationPlan | None) -> tuple[str, Headers]:
         """Content-Type and the other headers of a pod's response, hidden ones left out, some rewritten."""
-        settings = self._generation.settings
+        server = self._generation.settings.allow_backend_server_header
         hidden = self._generation.hidden_headers
         if plan is not None and plan.snippet.hidden:
             hidden = hidden | plan.snippet.hidden
@@ -160,9 +160,7 @@ class ResponseWriter:
             lower = name.lower()
             if lower == "content-type":
                 content_type = content_type or value
-            elif lower not in _HIDDEN and lower not in hidden:
-                headers.append((name, value))
-            elif lower == "server" and settings.allow_backend_server_header:
+            elif (lower == "server" and server) or (lower not in _HIDDEN and lower not in hidden):
                 headers.append((name, value))
         if plan is not None:
             headers = _rewritten(headers, plan, self._exchange)

@@ -7,6 +7,7 @@ name in it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import ssl
 from typing import TYPE_CHECKING, cast
@@ -96,8 +97,8 @@ class TlsSession:
 
 @functools.lru_cache(maxsize=64)
 def _certificate_variables(der: bytes) -> dict[str, str]:
-    from cryptography import x509  # noqa: PLC0415 - only clients with certificates need it
-    from cryptography.hazmat.primitives import hashes  # noqa: PLC0415
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes
 
     certificate = x509.load_der_x509_certificate(der)
     pem = ssl.DER_cert_to_PEM_cert(der)
@@ -267,10 +268,8 @@ class TlsWire(asyncio.Protocol):
             return
         self._closing = True
         if self._tls is not None and self._client is not None:
-            try:
+            with contextlib.suppress(ssl.SSLError):
                 self._tls.unwrap()
-            except ssl.SSLError:
-                pass
             self._flush()
         if self._transport is not None:
             self._transport.close()

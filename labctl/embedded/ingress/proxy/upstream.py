@@ -98,14 +98,11 @@ def _frame(head: ResponseHead, *, no_body: bool) -> None:
     if chunked and length is not None:
         raise InvalidResponse("upstream sent Content-Length and Transfer-Encoding")
     head.length = length if length is not None else -1
-    if no_body or head.status in {204, 304} or head.status < 200:
-        head.framing = NONE
-    elif chunked:
-        head.framing = CHUNKED
-    elif length is not None:
-        head.framing = LENGTH
-    else:
+    bodiless = no_body or head.status in {204, 304} or head.status < 200
+    if not (bodiless or chunked or length is not None):
         head.reusable = False
+        return
+    head.framing = NONE if bodiless else CHUNKED if chunked else LENGTH
 
 
 class Receiver(Protocol):
@@ -197,9 +194,7 @@ class UpstreamConnection(asyncio.Protocol):
         receiver, self.receiver = self.receiver, None
         if receiver is None:
             return
-        if self._raw or (self._head is not None and self._head.framing == UNTIL_CLOSE and exc is None):
-            receiver.upstream_done()
-        elif self.upgraded:
+        if self._raw or (self._head is not None and self._head.framing == UNTIL_CLOSE and exc is None) or self.upgraded:
             receiver.upstream_done()
         else:
             receiver.upstream_failed("error")
