@@ -10,6 +10,7 @@ How a request goes through (what `api`'s registry does with it), for a built-in 
         metadata: the registry's own (generateName, uid, creationTimestamp, namespace)
         strategy.prepare_for_create(resource, obj, state)      may raise ApiError (admission, allocation)
         causes = validation.validate(resource, obj, None)      → validation.invalid(resource, name, causes)
+        warnings.warnings(resource, obj)                       → Warning headers
     update(body)
         decode and default as above, then
         strategy.prepare_for_update(resource, new, old, state)
