@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from labctl.embedded.ingress.model import DEFAULT_BACKEND
 from labctl.embedded.ingress.proxy.variables import Template
+from labctl.embedded.ingress.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from labctl.embedded.ingress.proxy.exchange import Exchange
     from labctl.embedded.ingress.proxy.response import ResponseWriter
-    from labctl.embedded.ingress.settings import Settings
 
 
 class AccessLog:
@@ -27,6 +27,7 @@ class AccessLog:
     def __init__(self, settings: Settings, write: Callable[[str], None]) -> None:
         self._write = write
         self._template = Template(settings.log_format_upstream)
+        self._usual = settings.log_format_upstream == Settings().log_format_upstream
         self._off = settings.disable_access_log or settings.disable_http_access_log
         self._default_backend = settings.enable_access_log_for_default_backend
         self._skipped = frozenset(settings.skip_access_log_urls)
@@ -38,7 +39,44 @@ class AccessLog:
             return
         if not self._default_backend and exchange.upstream_name == DEFAULT_BACKEND and plan is None:
             return
-        self._write(self._template.value(_Line(exchange, writer)))
+        line = _usual_line(exchange, writer) if self._usual else self._template.value(_Line(exchange, writer))
+        self._write(line)
+
+
+def _usual_line(exchange: Exchange, writer: ResponseWriter) -> str:
+    """A line in the default format, which nearly everyone has: written in one go, for it is done for every request."""
+    head, tries = exchange.head, exchange.tries
+    fields, user = head.fields, exchange.variables.get("remote_user")
+    request = f"{head.method} {head.target} HTTP/1.{head.minor}"
+    referer, agent = fields.get("referer", "-"), fields.get("user-agent", "-")
+    if len(tries) == 1:
+        seconds, statuses = exchange.upstream_seconds, exchange.upstream_statuses
+        status = statuses[0] if statuses else "-"
+        upstream = f"{tries[0]} {writer.sent} {seconds[0] if seconds else 0:.3f} {status}"
+    elif tries:
+        statuses = exchange.upstream_statuses
+        shown = ", ".join(map(str, statuses)) or "-"
+        upstream = f"{', '.join(tries)} {_lengths(exchange, writer)} {_seconds(exchange.upstream_seconds)} {shown}"
+    else:
+        upstream = "- - - -"
+    return (
+        f'{exchange.remote} - {_escape(user) if user else "-"} [{_local_time()}] "{_escape(request)}" {writer.status}'
+        f' {writer.sent} "{_escape(referer)}" "{_escape(agent)}" {head.size + len(exchange.body)}'
+        f" {time.monotonic() - exchange.started:.3f} [{exchange.upstream_name or '-'}] [{exchange.alternative}]"
+        f" {upstream} {_escape(exchange.req_id) or '-'}"
+    )
+
+
+_now: tuple[int, str] = (0, "")
+
+
+def _local_time() -> str:
+    """`$time_local`, made once a second."""
+    global _now  # noqa: PLW0603 - nginx keeps its time string the same way
+    second = int(time.time())
+    if _now[0] != second:
+        _now = (second, time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime(second)))
+    return _now[1]
 
 
 class _Line:
