@@ -12,7 +12,7 @@ from labctl.embedded.api.options import ListOptions, check_revision, list_option
 from labctl.embedded.api.paging import decode_token, encode_token, position, snapshot
 from labctl.embedded.api.registry import Registry
 from labctl.embedded.api.responses import respond, respond_bytes
-from labctl.embedded.api.scale import scale_of
+from labctl.embedded.api.scale import scale_columns, scale_of
 from labctl.embedded.api.selectors import matches_fields, matches_labels
 from labctl.embedded.api.tableview import TRANSFORMS, partial, partial_list, table
 from labctl.embedded.api.versions import Served
@@ -49,10 +49,20 @@ class Reader:
         check_revision(call.info.param("resourceVersion"))
         entry = self._registry.require(call.target, call.info.namespace, call.info.name)
         if call.info.subresource == "scale":
-            return respond(
-                scale_of(entry.object, self._registry.rules.scale_paths(call.target)), shape, warnings=call.warnings
-            )
+            return self.respond_scale(call, entry.object, shape)
         return self.respond_object(call, entry.object, shape, entry.data)
+
+    def respond_scale(self, call: Call, obj: Obj, shape: Representation) -> Response:
+        """A workload's Scale in the representation that was asked for."""
+        scale = scale_of(obj, self._registry.rules.scale_paths(call.target))
+        if shape.kind == "Table":
+            columns = scale_columns(self._custom.columns(call.target).definitions)
+            metadata = {"resourceVersion": scale["metadata"]["resourceVersion"]}
+            include, now = call.info.param("includeObject"), self._registry.clock.now()
+            scale = table(columns, [scale], metadata, shape.version, include, now)
+        elif shape.kind:
+            scale = partial(scale, shape.version)
+        return respond(scale, shape, warnings=call.warnings)
 
     def respond_object(
         self, call: Call, obj: Obj, shape: Representation, data: bytes = b"", status: int = 200

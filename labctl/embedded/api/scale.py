@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
+from labctl.embedded.api.columns import Columns
 from labctl.embedded.api.errors import bad_request
 from labctl.embedded.api.jsonvalue import copy
 from labctl.embedded.clientset import Obj
+from labctl.embedded.kinds import human
 from labctl.embedded.kinds.resources import Resource
 
 _METADATA = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
@@ -106,3 +110,28 @@ SCALE = Resource("autoscaling", "v1", "scales", "scale", "Scale", namespaced=Tru
 def scale_resource(resource: Resource) -> Resource:
     """The kind of the scale subresource, under the name of the resource it belongs to (for error texts)."""
     return replace(SCALE, plural=resource.plural)
+
+
+def scale_columns(definitions: Sequence[Obj]) -> Columns:
+    """How a Scale is shown as a Table.
+
+    Args:
+        definitions: The columns of another resource, of which Name and Age are taken.
+
+    Source: k8s.io/kubernetes v1.34.4 `pkg/printers/internalversion/printers.go`.
+    """
+    named = {column["name"]: column for column in definitions}
+    numbers = [
+        {"name": name, "type": "integer", "format": "", "description": text, "priority": 0}
+        for name, text in (
+            ("Desired", "replicas is the desired number of instances for the scaled object."),
+            ("Available", "replicas is the actual number of observed instances of the scaled object."),
+        )
+    ]
+
+    def cells(obj: Obj, now: datetime) -> list[Any]:
+        metadata = obj["metadata"]
+        wanted, present = obj["spec"].get("replicas", 0), obj["status"]["replicas"]
+        return [metadata["name"], wanted, present, human.age(metadata.get("creationTimestamp"), now)]
+
+    return Columns([named["Name"], *numbers, named["Age"]], cells, lambda obj: [])

@@ -11,7 +11,7 @@ from labctl.embedded.api.patching import Patcher
 from labctl.embedded.api.reading import Reader, select
 from labctl.embedded.api.registry import Registry, WriteOptions
 from labctl.embedded.api.responses import respond
-from labctl.embedded.api.scale import scale_of, scale_resource
+from labctl.embedded.api.scale import scale_resource
 from labctl.embedded.api.tableview import TRANSFORMS
 from labctl.embedded.api.versions import Served
 from labctl.embedded.clientset import ApiError, Obj
@@ -71,9 +71,6 @@ class Writer:
         self._warn(call, resource, created)
         return self._reader.respond_object(call, created, shape, status=201)
 
-    def _scale(self, resource: Resource, obj: Obj) -> Obj:
-        return scale_of(obj, self._registry.rules.scale_paths(resource))
-
     def _warn(self, call: Call, resource: Resource, obj: Obj) -> None:
         for text in self._registry.rules.warnings(resource, obj):
             call.warn(text)
@@ -95,7 +92,7 @@ class Writer:
         )
         self._warn(call, resource, updated)
         if info.subresource == "scale":
-            return respond(self._scale(resource, updated), shape, warnings=call.warnings)
+            return self._reader.respond_scale(call, updated, shape)
         return self._reader.respond_object(call, updated, shape, status=200 if existed else 201)
 
     def patch(self, call: Call) -> Response:
@@ -103,7 +100,7 @@ class Writer:
         shape = call.representation(TRANSFORMS)
         patched, created = self._patcher.patch(call)
         if call.info.subresource == "scale":
-            return respond(self._scale(call.target, patched), shape, warnings=call.warnings)
+            return self._reader.respond_scale(call, patched, shape)
         return self._reader.respond_object(call, patched, shape, status=201 if created else 200)
 
     def delete(self, call: Call) -> Response:

@@ -171,6 +171,7 @@ def test_patches_of_all_kinds_change_an_object(server: Server) -> None:
     assert server.patch(target, operations, "json-patch+json").json["spec"]["replicas"] == 4
     assert server.patch(f"{target}/scale", {"spec": {"replicas": 5}}, "merge-patch+json").json["kind"] == "Scale"
     assert server.get(f"{target}/scale").json["spec"] == {"replicas": 5}
+    assert server.get(f"{target}/scale", headers=TABLE).json["rows"][0]["cells"] == ["web", 5, 0, "0s"]
 
 
 @pytest.mark.parametrize(
