@@ -108,14 +108,14 @@ class Applier:
         unknown = self._checks.unknown_fields(resource, config)
         name, version = call.info.name, resource.api_version
         if unknown:
-            # A typed configuration has no place for them, whatever fieldValidation says.
+            # A typed configuration has no place for them, whatever fieldValidation says (the real one answers 500).
             words = "\n".join(f".{path}: field not declared in schema" for path in unknown)
             place = f"({call.info.namespace}/{name}; {version}, Kind={resource.kind})"
-            raise ApiError(500, "", f"failed to create typed patch object {place}: {_errors(words)}")
+            raise ApiError(400, "", f"failed to create typed patch object {place}: {_errors(words)}")
         problem = self._checks.type_error(resource, config)
         if problem:
             place = f"({call.info.namespace}/{name}; {version}, Kind={resource.kind})"
-            raise ApiError(500, "", f"failed to create typed patch object {place}: {problem}")
+            raise ApiError(400, "", f"failed to create typed patch object {place}: {problem}")
 
     def _merge(
         self, call: Call, resource: Resource, live: Obj | None, config: Obj, options: ChangeOptions
@@ -133,7 +133,7 @@ class Applier:
             return apply.run(config, mine, force=bool(options.force))
         except merging.DuplicateKeysError as error:
             place = f"({call.info.namespace}/{call.info.name}; {resource.api_version}, Kind={resource.kind})"
-            raise ApiError(500, "", f"failed to create typed patch object {place}: {error}") from None
+            raise ApiError(400, "", f"failed to create typed patch object {place}: {error}") from None
 
 
 def _errors(words: str) -> str:

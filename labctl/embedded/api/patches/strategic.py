@@ -26,14 +26,17 @@ def apply_strategic_patch(obj: Obj, patch: Obj, struct: Struct) -> Obj:
     """The object after the patch; the arguments are not changed.
 
     Raises:
-        ApiError: 400 or 500, the patch has not the form it must have.
+        ApiError: 400, the patch has not the form it must have.
     """
     return _merge_map(copy(obj), copy(patch), struct)
 
 
 def _failure(message: str) -> ApiError:
-    """What the API server answers when a patch cannot be applied for a reason it has no status for."""
-    return ApiError(500, "", message)
+    """A patch that cannot be applied for a reason that the API server has no name for.
+
+    The real one answers 500 with these words; here the fault is the client's, and so is the code.
+    """
+    return ApiError(400, "", message)
 
 
 def _bad_list(directive: str) -> ApiError:
