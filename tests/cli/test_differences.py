@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
+import socket
+import ssl
 import time
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from labctl.lab.certificate import make_certificate
+from labctl.model.lab import CertificateStep
 from tests.cli.conftest import Shell
 from tests.tools import tool
+
+API = ("127.0.66.10", 6443)
 
 pytestmark = pytest.mark.skipif(tool("kubectl") is None, reason="the package that carries kubectl is not installed")
 
@@ -88,3 +95,39 @@ def test_addresses_are_loopback_addresses(study: Shell) -> None:
     addresses += study.kubectl("get", "pods,svc", "-A", "-o", "jsonpath={.items[*].status.podIP}").out.split()
     assert len(addresses) > 4
     assert all(address.startswith("127.") for address in addresses)
+
+
+def test_admission_webhooks_are_stored_and_not_called(apply: Shell) -> None:
+    assert apply.kubectl("get", "validatingwebhookconfigurations", "ingress-nginx-admission").code == 0
+    refused = {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress",
+               "metadata": {"name": "bad", "annotations": {"nginx.ingress.kubernetes.io/rewrite-target": "/x; return 200"}},
+               "spec": {"ingressClassName": "nginx", "rules": [{"host": "bad.example", "http": {"paths": [
+                   {"path": "/", "pathType": "Prefix", "backend": {"service": {"name": "x", "port": {"number": 80}}}}]}}]}}  # fmt: skip
+    create(apply, refused)
+
+
+def test_http_1_1_only(study: Shell) -> None:
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    for place in (API, ("127.0.66.10", 30443)):
+        with socket.create_connection(place, timeout=5) as plain, context.wrap_socket(plain) as tls:
+            assert tls.selected_alpn_protocol() == "http/1.1", place
+
+
+def test_foreign_certificates_fail_in_the_handshake(study: Shell, tmp_path: Path) -> None:
+    step = CertificateStep("c", "s", common_name="system:admin", organization="system:masters")
+    foreign = make_certificate(step, datetime.now(UTC))
+    file = tmp_path / "foreign.pem"
+    file.write_bytes(foreign.certificate_pem + foreign.key_pem)
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.load_cert_chain(file)
+    with (
+        pytest.raises((ssl.SSLError, ConnectionError)),
+        socket.create_connection(API, timeout=5) as plain,
+        context.wrap_socket(plain) as tls,
+    ):
+        tls.sendall(b"GET /version HTTP/1.1\r\nHost: x\r\n\r\n")
+        if not tls.recv(1):
+            raise ConnectionError("closed without an answer")
