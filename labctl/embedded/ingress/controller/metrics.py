@@ -6,7 +6,7 @@ import bisect
 import resource
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from labctl.embedded.ingress.controller.exposition import Family, Labels, Sample, exposition, histogram
@@ -29,12 +29,10 @@ REPOSITORY = "https://github.com/kubernetes/ingress-nginx"
 @dataclass(slots=True)
 class _Histogram:
     bounds: tuple[float, ...]
-    counts: list[int] = field(default_factory=list)
+    counts: list[int]
     total: float = 0.0
 
     def add(self, value: float) -> None:
-        if not self.counts:
-            self.counts = [0] * (len(self.bounds) + 1)
         self.counts[bisect.bisect_left(self.bounds, value)] += 1
         self.total += value
 
@@ -42,16 +40,15 @@ class _Histogram:
 class _Series:
     """Requests with the same labels."""
 
-    __slots__ = ("bytes_sent", "count", "header", "request", "request_size", "response", "response_size")
+    __slots__ = ("bytes_sent", "count", "request", "request_size", "response", "response_size")
 
     def __init__(self) -> None:
         self.count = 0
-        self.request = _Histogram(_SECONDS)
-        self.response = _Histogram(_SECONDS)
-        self.header = _Histogram(_SECONDS)
-        self.request_size = _Histogram(_LENGTHS)
-        self.response_size = _Histogram(_LENGTHS)
-        self.bytes_sent = _Histogram(_SIZES)
+        self.request = _Histogram(_SECONDS, [0] * (len(_SECONDS) + 1))
+        self.response = _Histogram(_SECONDS, [0] * (len(_SECONDS) + 1))
+        self.request_size = _Histogram(_LENGTHS, [0] * (len(_LENGTHS) + 1))
+        self.response_size = _Histogram(_LENGTHS, [0] * (len(_LENGTHS) + 1))
+        self.bytes_sent = _Histogram(_SIZES, [0] * (len(_SIZES) + 1))
 
 
 class Metrics:
@@ -101,7 +98,6 @@ class Metrics:
         series.request.add(time.monotonic() - exchange.started)
         if exchange.upstream_seconds:
             series.response.add(exchange.upstream_seconds[-1])
-            series.header.add(exchange.upstream_seconds[-1])
         series.request_size.add(exchange.head.size + len(exchange.body))
         series.response_size.add(writer.bytes_sent)
         series.bytes_sent.add(writer.bytes_sent)
@@ -207,7 +203,7 @@ class Metrics:
         histograms = (
             ("request_duration_seconds", "request", "Time of requests"),
             ("response_duration_seconds", "response", "Time until the pod's response was there"),
-            ("header_duration_seconds", "header", "Time until the head of the pod's response was there"),
+            ("header_duration_seconds", "response", "Time until the head of the pod's response was there"),
             ("request_size", "request_size", "Bytes of requests"),
             ("response_size", "response_size", "Bytes of responses"),
             ("bytes_sent", "bytes_sent", "Bytes of responses"),
@@ -224,7 +220,7 @@ class Metrics:
         for key, series in self._series.items():
             short = (key[0], key[2], key[4], key[6])
             count, total = totals.get(short, (0, 0.0))
-            totals[short] = (count + series.count, total + series.header.total)
+            totals[short] = (count + series.count, total + series.response.total)
         samples: list[Sample] = []
         for names, (count, total) in totals.items():
             labels = {**self._own, **dict(zip(("canary", "ingress", "namespace", "service"), names, strict=True))}
@@ -253,12 +249,12 @@ class Metrics:
 
 
 def _samples(labels: Labels, values: _Histogram) -> Sequence[Sample]:
-    return list(histogram(labels, values.bounds, values.counts, values.total)) if values.counts else []
+    return list(histogram(labels, values.bounds, values.counts, values.total)) if any(values.counts) else []
 
 
 def _connected(labels: Labels, series: _Series) -> Sequence[Sample]:
     """Connecting is not timed by itself: it takes less than the shortest bucket on one machine."""
-    count = sum(series.header.counts)
+    count = sum(series.response.counts)
     return list(histogram(labels, _SECONDS, [count, *[0] * len(_SECONDS)], 0.0)) if count else []
 
 

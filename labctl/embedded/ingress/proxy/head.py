@@ -8,6 +8,7 @@ Source: src/http/ngx_http_parse.c and ngx_http_request.c of nginx 1.25.5.
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass
 
@@ -160,16 +161,27 @@ def _request_line(line: str) -> Head | Refusal:
     return Refusal(400, "client sent invalid request")
 
 
+@functools.lru_cache(maxsize=1024)
+def lower_name(name: str) -> str:
+    """A header name in lower case; the same few names come again and again."""
+    return name.lower()
+
+
+@functools.lru_cache(maxsize=1024)
+def _is_name(name: str, *, underscores: bool) -> bool:
+    return (_NAME_UNDERSCORE if underscores else _NAME).fullmatch(name) is not None
+
+
 def _header_lines(head: Head, lines: list[str], rules: HeadRules) -> Refusal | None:
     headers, fields = head.headers, head.fields
-    name_rule = _NAME_UNDERSCORE if rules.underscores else _NAME
+    underscores = rules.underscores
     for line in lines[1:]:
         if line[-1:] == "\r":
             line = line[:-1]  # noqa: PLW2901 - the line without its end
         if not line:
             break
         name, _, value = line.partition(":")
-        if not name_rule.fullmatch(name):
+        if not _is_name(name, underscores=underscores):
             if _CONTROL.search(name):
                 return Refusal(400, f'client sent invalid header line: "{line[:60]}"')
             if rules.ignore_invalid:
@@ -177,7 +189,7 @@ def _header_lines(head: Head, lines: list[str], rules: HeadRules) -> Refusal | N
         if "\0" in value or "\r" in value:
             return Refusal(400, f'client sent invalid header line: "{line[:60]}"')
         value = value.strip(" ")
-        lower = name.lower()
+        lower = lower_name(name)
         if lower in fields:
             if lower in _UNIQUE:
                 return Refusal(400, f'client sent duplicate header line: "{name}: {value}"')

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from labctl.embedded.http.messages import Flow, Request
 from labctl.embedded.ingress.compiler.error_backends import PREFIX
 from labctl.embedded.ingress.model import Configuration, Location, Server
+from labctl.embedded.ingress.proxy.head import lower_name
 from labctl.embedded.ingress.proxy.uri import escape_uri
 from labctl.embedded.ingress.proxy.variables import Template
 
@@ -33,6 +34,7 @@ class RequestHeaders:
         self._headers = tuple(headers)
         names = {name.lower() for name, _ in self._headers}
         self._hidden = names.union(_NEVER_PASSED)
+        self._prefixed = tuple((f"{name}: ", value) for name, value in self._headers)
         self._close = "connection" not in names
 
     def build(self, exchange: Exchange, length: int, *, minor: int = 1) -> bytes:
@@ -44,7 +46,16 @@ class RequestHeaders:
             minor: HTTP version towards the pod: 1.0 or 1.1.
         """
         lines = [f"{exchange.method} {upstream_uri(exchange)} HTTP/1.{minor}"]
-        lines += [f"{name}: {value}" for name, value in self._fields(exchange, length)]
+        for prefix, value in self._prefixed:
+            text = value(exchange)
+            if text:
+                lines.append(prefix + text)
+        if self._close:
+            lines.append("Connection: close")
+        head, hidden = exchange.head, self._hidden
+        if length or head.length < 0 or "content-length" in head.fields:
+            lines.append(f"Content-Length: {length}")
+        lines += [f"{name}: {value}" for name, value in head.headers if lower_name(name) not in hidden]
         lines.append("\r\n")
         return "\r\n".join(lines).encode("latin-1", "replace")
 
@@ -65,7 +76,7 @@ class RequestHeaders:
         if length or head.length < 0 or "content-length" in head.fields:
             fields.append(("Content-Length", str(length)))
         hidden = self._hidden
-        fields += [field for field in head.headers if field[0].lower() not in hidden]
+        fields += [field for field in head.headers if lower_name(field[0]) not in hidden]
         return fields
 
 

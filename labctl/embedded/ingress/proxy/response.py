@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from labctl.embedded.ingress.proxy import pages
 from labctl.embedded.ingress.proxy.answers import Answer, apply_operations, http_date
 from labctl.embedded.ingress.proxy.cookies import rewrite_attribute
+from labctl.embedded.ingress.proxy.head import lower_name
 from labctl.embedded.ingress.proxy.variables import Template
 
 if TYPE_CHECKING:
@@ -157,7 +158,7 @@ class ResponseWriter:
         content_type = ""
         headers: Headers = list(self._exchange.response_headers)
         for name, value in head.headers:
-            lower = name.lower()
+            lower = lower_name(name)
             if lower == "content-type":
                 content_type = content_type or value
             elif (lower == "server" and server) or (lower not in _HIDDEN and lower not in hidden):

@@ -6,6 +6,7 @@ Sources: src/http/ngx_http_upstream.c and modules/ngx_http_proxy_module.c of ngi
 from __future__ import annotations
 
 import asyncio
+import functools
 import re
 import ssl
 import time
@@ -13,6 +14,7 @@ from collections import OrderedDict
 from typing import Protocol, cast
 
 from labctl.embedded.http.parser import ChunkedBody, Refusal
+from labctl.embedded.ingress.proxy.head import lower_name
 
 _STATUS_LINE = re.compile(r"HTTP/([0-9]+)\.([0-9]+) +([0-9]{3})(?: ([^\r\n]*))?")
 _BAD_NAME = re.compile(r"[\x00-\x20\x7f]")
@@ -47,6 +49,11 @@ class InvalidResponse(Exception):  # noqa: N818 - named as nginx's error class
     """A response head that nginx does not accept."""
 
 
+@functools.lru_cache(maxsize=1024)
+def _is_name(name: str) -> bool:
+    return bool(name) and _BAD_NAME.search(name) is None
+
+
 def parse_response(text: str, *, no_body: bool) -> ResponseHead | None:
     """Read a response head.
 
@@ -71,7 +78,7 @@ def parse_response(text: str, *, no_body: bool) -> ResponseHead | None:
         if not line:
             break
         name, colon, value = line.partition(":")
-        if not colon or not name or _BAD_NAME.search(name) or "\0" in value:
+        if not colon or not _is_name(name) or "\0" in value:
             raise InvalidResponse(f"upstream sent invalid header: {line[:60]!r}")
         headers.append((name, value.strip(" ")))
     reusable = (match[1], match[2]) == ("1", "1")
@@ -84,7 +91,7 @@ def _frame(head: ResponseHead, *, no_body: bool) -> None:
     length: int | None = None
     chunked = False
     for name, value in head.headers:
-        lower = name.lower()
+        lower = lower_name(name)
         if lower == "content-length":
             if length is not None or not value.isdigit():
                 raise InvalidResponse("upstream sent invalid Content-Length")
