@@ -1,9 +1,16 @@
 """`python -m labctl.embedded STATE_DIRECTORY READY_FD`: the embedded cluster's process."""
 
+import gc
 import sys
 from pathlib import Path
 
-from labctl.embedded.daemon import main
+
+def _run() -> int:
+    gc.disable()  # start-up makes nothing that is garbage: collecting would only cost time; the daemon turns it on again
+    from labctl.embedded.daemon import main
+
+    return main(Path(sys.argv[1]), int(sys.argv[2]))
+
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), int(sys.argv[2])))
+    sys.exit(_run())

@@ -71,6 +71,7 @@ async def _serve(state: StateDirectory, ready: TextIO) -> None:
     _write_kubeconfig(cluster, settings, state)
     gc.collect()
     gc.freeze()  # what start-up made lives as long as the process: keep it out of every later collection
+    gc.enable()
     _log.info("cluster %s answers on %s", settings.name, cluster.url)
     _say(ready, {})
     await stopped.wait()

@@ -62,7 +62,7 @@ def wait_ready(api: KubeApi, obj: Obj, *, env: Env, sink: EventSink, step: str, 
         observe,
         timeout=timeout,
         clock=env.clock,
-        interval=0.02,
+        interval=0.01,
         on_pending=lambda pending: sink(StepProgress(step, note=f"{describe(obj)}: {pending.observed}")),
     )
 
