@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def _run() -> int:
-    gc.disable()  # start-up makes nothing that is garbage: collecting would only cost time; the daemon turns it on again
+    gc.disable()  # nothing that start-up makes is garbage; the daemon turns it on again
     from labctl.embedded.daemon import main
 
     return main(Path(sys.argv[1]), int(sys.argv[2]))
