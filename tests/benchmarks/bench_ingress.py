@@ -61,7 +61,9 @@ class NoPods:
 def ingress(number: int, paths: int = 3) -> Json:
     """An Ingress with a host of its own."""
     backend = {"service": {"name": "svc-a", "port": {"number": 80}}}
-    rules = [{"path": f"/p{index}" if index else "/", "pathType": "Prefix", "backend": backend} for index in range(paths)]
+    rules = [
+        {"path": f"/p{index}" if index else "/", "pathType": "Prefix", "backend": backend} for index in range(paths)
+    ]
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "Ingress",
@@ -103,7 +105,9 @@ async def compile_cost(hosts: int = 2000) -> None:
         began = time.perf_counter()
         made.compiler.compile(made.store.ingresses, made.store, made.store.take_changes())
         took.append(time.perf_counter() - began)
-    print(f"compile {hosts} Ingresses x 3 paths: {first * 1000:.0f} ms; one more: {statistics.median(took) * 1000:.1f} ms")
+    print(
+        f"compile {hosts} Ingresses x 3 paths: {first * 1000:.0f} ms; one more: {statistics.median(took) * 1000:.1f} ms"
+    )
 
 
 class Upstream(asyncio.Protocol):

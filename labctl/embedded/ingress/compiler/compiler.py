@@ -229,7 +229,9 @@ class Compiler:
             merge = CanaryMerge(backends, servers, log)
             merge.merge(in_order(canaries))
             for host, lost in merge.lost:
-                servers[host] = replace(servers[host], lost=(*servers[host].lost, lost))
+                # A host that only canaries ask for has no server to note it on; the log says it.
+                if host in servers:
+                    servers[host] = replace(servers[host], lost=(*servers[host].lost, lost))
         flagged = [server for server in servers.values() if has_default_backend(server)]
         servers.update(add_error_backends(flagged, backends, sources, log))
         finished = {host: self._finish(host, servers[host], servers) for host in sorted(servers)}

@@ -84,6 +84,7 @@ class Controller:
         self._untried = Changes()
         self.metrics = Metrics(identity, flags.controller_class)
         self._running: Configuration | None = None
+        self._loaded: Configuration | None = None
         self._access_log = AccessLog(self.store.settings, output)
         self._status = StatusWriter(clientset, flags, identity, self.journal.log)
         self._election = LeaderElection(clientset, identity, flags.election_id, self.journal.log, self._write_status)
@@ -109,6 +110,11 @@ class Controller:
     def configuration(self) -> Configuration | None:
         """What is being served; None before the first sync."""
         return self._running
+
+    @property
+    def loaded(self) -> Configuration | None:
+        """What the last reload loaded: what nginx.conf says."""
+        return self._loaded
 
     @property
     def idle(self) -> bool:
@@ -217,6 +223,7 @@ class Controller:
         if error:
             return error
         self.plane.reload(new)
+        self._loaded = new
         self.reloads += 1
         self.metrics.reloaded(new)
         self._access_log = AccessLog(new.settings, self._output)

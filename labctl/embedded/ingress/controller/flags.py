@@ -19,7 +19,7 @@ _IGNORED = frozenset(
     post-shutdown-grace-period profiler-address profiler-port profiling report-status-classes
     shutdown-grace-period size-buckets skip_headers skip_log_headers ssl-passthrough-proxy-port stderrthreshold
     stream-port sync-period tcp-services-configmap time-buckets udp-services-configmap
-    validating-webhook-certificate validating-webhook-key vmodule default-server-port
+    vmodule default-server-port
     """.split()  # noqa: SIM905 - one word per flag reads best
 )
 
@@ -61,6 +61,8 @@ class Flags:
     update_status_on_shutdown: bool = True
     v: int = 0
     validating_webhook: str = ""
+    validating_webhook_certificate: str = ""
+    validating_webhook_key: str = ""
     version: bool = False
     watch_ingress_without_class: bool = False
     watch_namespace: str = ""

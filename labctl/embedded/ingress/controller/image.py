@@ -7,6 +7,7 @@ import re
 import signal
 from functools import partial
 
+from labctl.embedded.cni import PodPort
 from labctl.embedded.images.catalogue import Content, Entry
 from labctl.embedded.images.container import CommandImage
 from labctl.embedded.images.filesystem import Executable, File
@@ -17,8 +18,9 @@ from labctl.embedded.ingress.controller.controller import Controller
 from labctl.embedded.ingress.controller.flags import FlagError, Flags, parse_flags
 from labctl.embedded.ingress.controller.identity import Identity
 from labctl.embedded.ingress.controller.metrics import BUILD, RELEASE, REPOSITORY
-from labctl.embedded.ingress.controller.ports import controller_ports
-from labctl.embedded.ingress.log import LogLine
+from labctl.embedded.ingress.controller.ports import controller_ports, webhook_port
+from labctl.embedded.ingress.log import LogLine, quote
+from labctl.embedded.ingress.nginx.render import render
 
 REPOSITORIES = ("registry.k8s.io/ingress-nginx/controller", "registry.k8s.io/ingress-nginx/controller-chroot")
 _PROGRAM = "/nginx-ingress-controller"
@@ -108,12 +110,38 @@ async def run_controller(process: Process) -> int:
         process.handlers[number] = partial(_settle, stopped)
     _announce(controller)
     controller.start()
-    for port, server in controller_ports(controller).items():
+    for port, server in {**controller_ports(controller), **_webhook_port(controller, process)}.items():
         process.system.listen(process, port, server)
+    process.files.put("/etc/nginx/nginx.conf", File(lambda: _configuration(controller)))
     try:
         return await stopped
     finally:
         controller.stop()
+
+
+def _configuration(controller: Controller) -> bytes:
+    """nginx.conf as it is now, written when somebody reads it."""
+    configuration = controller.loaded
+    return render(configuration).encode() if configuration is not None else b""
+
+
+def _webhook_port(controller: Controller, process: Process) -> dict[int, PodPort]:
+    """The validating webhook, when it is asked for and its certificate is there."""
+    flags = controller.flags
+    _, _, port = flags.validating_webhook.rpartition(":")
+    if not port.isdigit():
+        return {}
+    try:
+        pem = process.files.read(flags.validating_webhook_certificate)
+        pem += b"\n" + process.files.read(flags.validating_webhook_key)
+    except OSError as error:
+        message = f'"Error listening for TLS connections" err={quote(str(error.strerror))}'
+        controller.journal.log(LogLine("E", "nginx.go:340", message))
+        return {}
+    shown = f'address="{flags.validating_webhook}" certPath="{flags.validating_webhook_certificate}"'
+    text = f'"Starting validation webhook" {shown} keyPath="{flags.validating_webhook_key}"'
+    controller.journal.log(LogLine("I", "nginx.go:337", text))
+    return {int(port): webhook_port(controller, pem)}
 
 
 def _settle(future: asyncio.Future[int]) -> None:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import ssl
+from asyncio.sslproto import SSLProtocol
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from labctl.embedded.cni import PodPort
-from labctl.embedded.http.messages import App, Request, Response
-from labctl.embedded.http.server import http_port
+from labctl.embedded.http.messages import App, Flow, Request, Response
+from labctl.embedded.http.server import HttpServer, http_port
+from labctl.embedded.ingress.controller.webhook import webhook_app
 from labctl.embedded.ingress.model import Backend
 from labctl.embedded.ingress.proxy.client import ClientConnection
 from labctl.embedded.ingress.proxy.tls import TlsWire
+from labctl.embedded.ingress.proxy.upstream_tls import load_key_pair
 
 if TYPE_CHECKING:
     from labctl.embedded.ingress.controller.controller import Controller
@@ -40,6 +45,32 @@ def controller_ports(controller: Controller) -> Mapping[int, PodPort]:
         flags.healthz_port: http_port(health_app(controller)),
         flags.status_port: http_port(status_app(controller)),
     }
+
+
+def webhook_port(controller: Controller, pem: bytes) -> PodPort:
+    """The validating webhook, over TLS.
+
+    Args:
+        controller: What judges.
+        pem: Certificate and key.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    load_key_pair(context, pem)
+    server = HttpServer(webhook_app(controller))
+
+    def connected(flow: Flow) -> asyncio.BaseProtocol:
+        loop = asyncio.get_running_loop()
+        shaken: asyncio.Future[None] = loop.create_future()
+        shaken.add_done_callback(_heed)
+        return SSLProtocol(loop, server(flow), context, shaken, server_side=True)
+
+    return PodPort(connected)
+
+
+def _heed(handshake: asyncio.Future[None]) -> None:
+    """A handshake that fails is the client's affair."""
+    if not handshake.cancelled():
+        handshake.exception()
 
 
 def health_app(controller: Controller) -> App:
@@ -119,4 +150,4 @@ def _backend(backend: Backend) -> dict[str, object]:
     return shown
 
 
-__all__ = ["controller_ports", "health_app", "plain_port", "status_app", "tls_port"]
+__all__ = ["controller_ports", "health_app", "plain_port", "status_app", "tls_port", "webhook_port"]
