@@ -23,6 +23,7 @@ from labctl.embedded.ingress.controller.store import ObjectStore
 from labctl.embedded.ingress.log import LogLine, quote, structured
 from labctl.embedded.ingress.model import Certificate, Configuration
 from labctl.embedded.ingress.nginx.tester import ConfigurationTester
+from labctl.embedded.ingress.proxy.passthrough import Dial, PassthroughTable, dial_directly
 from labctl.embedded.ingress.proxy.plane import Address, DataPlane, Ports, same_address
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class Controller:
         output: Gets the log, line by line.
         test: Tests a configuration before it is loaded; None takes nginx's rules.
         address: Translates endpoints before they are dialled.
+        dial: Opens connections to Services, for TLS passthrough.
         seed: For random numbers of the data plane.
 
     Attributes:
@@ -68,6 +70,7 @@ class Controller:
         output: Callable[[str], None],
         test: ConfigurationTest | None = None,
         address: Address = same_address,
+        dial: Dial = dial_directly,
         seed: int | None = None,
     ) -> None:
         self.flags = flags
@@ -76,6 +79,7 @@ class Controller:
         self.reloads = 0
         self._clientset = clientset
         self._output = output
+        self._dial = dial
         self.test: ConfigurationTest = test or ConfigurationTester().test
         self._pod: Obj = _pod_reference(identity)
         self.store = ObjectStore(flags, fake, log=self.journal.log, notify=self._notify, changed=self._changed)
@@ -223,6 +227,8 @@ class Controller:
         if error:
             return error
         self.plane.reload(new)
+        if self.flags.enable_ssl_passthrough:
+            self.plane.passthrough = PassthroughTable(self._dial, self._passthrough_targets(new))
         self._loaded = new
         self.reloads += 1
         self.metrics.reloaded(new)
@@ -233,6 +239,20 @@ class Controller:
         self._running = new
         self.journal.event(self._pod, "RELOAD", "NGINX reload triggered due to a change in configuration")
         return ""
+
+    def _passthrough_targets(self, configuration: Configuration) -> dict[str, tuple[str, int]]:
+        targets: dict[str, tuple[str, int]] = {}
+        for entry in configuration.passthrough:
+            service = self.store.service(entry.service)
+            if service is None:
+                message = f"Missing Service for SSL Passthrough backend {quote(entry.backend)}"
+                self.journal.log(LogLine("W", "nginx.go:463", message))
+                continue
+            spec = service["spec"]
+            named = {port.get("name", ""): port["port"] for port in spec.get("ports") or ()}
+            port = int(entry.port) if entry.port.isdigit() else named.get(entry.port, 0)
+            targets[entry.hostname] = (spec.get("clusterIP", ""), port)
+        return targets
 
     def _try_again(self, error: str) -> None:
         self.metrics.reload_failed()

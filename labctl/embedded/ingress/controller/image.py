@@ -8,6 +8,7 @@ import signal
 from functools import partial
 
 from labctl.embedded.cni import PodPort
+from labctl.embedded.http.messages import Duplex
 from labctl.embedded.images.catalogue import Content, Entry
 from labctl.embedded.images.container import CommandImage
 from labctl.embedded.images.filesystem import Executable, File
@@ -21,6 +22,7 @@ from labctl.embedded.ingress.controller.metrics import BUILD, RELEASE, REPOSITOR
 from labctl.embedded.ingress.controller.ports import controller_ports, webhook_port
 from labctl.embedded.ingress.log import LogLine, quote
 from labctl.embedded.ingress.nginx.render import render
+from labctl.embedded.ingress.proxy.passthrough import dial_directly
 
 REPOSITORIES = ("registry.k8s.io/ingress-nginx/controller", "registry.k8s.io/ingress-nginx/controller-chroot")
 _PROGRAM = "/nginx-ingress-controller"
@@ -103,7 +105,12 @@ async def run_controller(process: Process) -> int:
         context.node,
     )
     fake = await asyncio.get_running_loop().run_in_executor(None, fake_certificate)
-    controller = Controller(flags, identity, context.clientset, context.network, fake, output=context.log)
+    client = context.client
+
+    async def dial(host: str, port: int) -> Duplex:
+        return await (client.connect(context.pod_ip, (host, port)) if client else dial_directly(host, port))
+
+    controller = Controller(flags, identity, context.clientset, context.network, fake, output=context.log, dial=dial)
     _check_references(flags, controller, process)
     stopped: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):

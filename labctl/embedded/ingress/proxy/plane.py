@@ -21,6 +21,7 @@ from labctl.embedded.ingress.proxy.deadlines import Deadlines
 from labctl.embedded.ingress.proxy.exchange import HeaderOperation, wildcard_of
 from labctl.embedded.ingress.proxy.head import head_rules
 from labctl.embedded.ingress.proxy.limits import Zones
+from labctl.embedded.ingress.proxy.passthrough import PassthroughTable
 from labctl.embedded.ingress.proxy.plan import ServerPlan
 from labctl.embedded.ingress.proxy.realip import real_ip
 from labctl.embedded.ingress.proxy.snippets import parse_snippet
@@ -99,6 +100,7 @@ class DataPlane:
         self.address = address
         self.health_path = health_path
         self.deadlines = Deadlines()
+        self.passthrough: PassthroughTable | None = None
         self.shared = SharedState()
         self.zones = Zones()
         self.auth_cache = AuthCache()

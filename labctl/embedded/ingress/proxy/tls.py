@@ -17,6 +17,7 @@ from labctl.embedded.http.messages import Flow
 from labctl.embedded.ingress.annotations.values import ClientCertificateAuth
 from labctl.embedded.ingress.model import Certificate
 from labctl.embedded.ingress.proxy.client import ClientConnection
+from labctl.embedded.ingress.proxy.passthrough import Relay
 from labctl.embedded.ingress.proxy.upstream_tls import load_key_pair
 
 if TYPE_CHECKING:
@@ -128,6 +129,7 @@ class TlsWire(asyncio.Protocol):
         self._auth: ClientCertificateAuth | None = None
         self._client: ClientConnection | None = None
         self._closing = False
+        self._relay: Relay | None = None
 
     # asyncio.Protocol, towards the client
 
@@ -137,6 +139,9 @@ class TlsWire(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """TLS records."""
+        if self._relay is not None:
+            self._relay.feed(data)
+            return
         if self._tls is None:
             data = self._hello + data
             self._hello = b""
@@ -155,6 +160,8 @@ class TlsWire(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone."""
         self._transport = None
+        if self._relay is not None:
+            self._relay.stop()
         if self._client is not None:
             self._client.connection_lost(exc)
 
@@ -183,6 +190,15 @@ class TlsWire(asyncio.Protocol):
                 self.abort()
             return False
         self._name = name
+        table = self._plane.passthrough
+        if table is not None:
+            target = table.targets.get(name.lower())
+            if target is not None:
+                self._relay = Relay(self, data)
+                self._relay.start(table.dial, target)
+                return False
+            # The controller's own proxy stands before nginx then: it is nginx's client.
+            self._flow = Flow(("127.0.0.1", self._flow.client[1]), self._flow.server)
         generation = self._plane.generation
         host = generation.hosts.find(name.lower().removesuffix(".")) if name else generation.hosts.default
         if generation.settings.ssl_reject_handshake and host is generation.hosts.default:
