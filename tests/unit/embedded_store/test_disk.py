@@ -71,7 +71,6 @@ def test_a_full_disk_is_reported_with_what_to_do(tmp_path: Path) -> None:
     store = Store(tmp_path / "state.db")
     store._disk._connection.execute("PRAGMA max_page_count=8")
 
-
     def fill() -> None:
         for number in range(1000):
             store.put("configmaps", _named(f"c{number}") | {"data": "x" * 1000})
