@@ -19,6 +19,7 @@ _MESSAGES = (
     ("unknown extension", "unrecognized character after (? or (?-", False),
     ("look-behind requires fixed-width pattern", "lookbehind assertion is not fixed length", False),
 )
+_NOTHING = re.compile(r"(?!)")
 _NAMED_GROUP = re.compile(r"\(\?<([A-Za-z_]\w*)>")
 _ONLY_PCRE = re.compile(r"\\[hHRKQEGXpP]|\[\[:\^?\w+:\]\]|\(\?[|R0-9&]|\(\*")
 
@@ -30,6 +31,14 @@ def compile_pattern(pattern: str, flags: int = 0) -> re.Pattern[str]:
         re.error: It is none, or uses what only PCRE has.
     """
     return re.compile(_NAMED_GROUP.sub(r"(?P<\1>", pattern), flags)
+
+
+def match_pattern(pattern: str, flags: int = re.IGNORECASE) -> re.Pattern[str]:
+    """A pattern for matching; what only PCRE understands matches nothing here."""
+    try:
+        return compile_pattern(pattern, flags)
+    except (re.error, OverflowError):
+        return _NOTHING
 
 
 def pattern_error(pattern: str) -> str:

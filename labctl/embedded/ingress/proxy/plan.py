@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from labctl.embedded.ingress.annotations.values import ExternalAuth, IngressAnnotations
 from labctl.embedded.ingress.model import DEFAULT_BACKEND, Configuration, Location, LocationInfo, Server
+from labctl.embedded.ingress.nginx.regexes import match_pattern
 from labctl.embedded.ingress.proxy.access import AccessList, Htpasswd
 from labctl.embedded.ingress.proxy.cors import CorsPlan
 from labctl.embedded.ingress.proxy.exchange import HeaderOperation
@@ -132,7 +133,7 @@ class ServerPlan:
         self.app_root = next(
             (root for root in (location.annotations.rewrite.app_root for location in server.locations) if root), ""
         )
-        self.match_cn = re.compile(server.certificate_auth.match_cn) if server.certificate_auth.match_cn else None
+        self.match_cn = match_pattern(server.certificate_auth.match_cn, 0) if server.certificate_auth.match_cn else None
 
     @property
     def table(self) -> LocationTable:
@@ -169,7 +170,7 @@ def _rewriting(location: Location) -> Rewriting | None:
     path, mark, args = target.partition("?")
     keep = not (mark and args == "") and not target.endswith("?")
     template = Template(args.removesuffix("?")) if mark and args else None
-    return Rewriting(re.compile(location.path, re.IGNORECASE), Template(path), template, keep)
+    return Rewriting(match_pattern(location.path), Template(path), template, keep)
 
 
 def _in_list(path: str, prefixes: str) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from labctl.embedded.ingress.compiler.locations import needs_rewrite
 from labctl.embedded.ingress.compiler.tls import is_listed
 from labctl.embedded.ingress.model import DEFAULT_SERVER, Certificate, Configuration, Location, Server
+from labctl.embedded.ingress.nginx.regexes import match_pattern
 
 _LABEL = re.compile(r"[\w-]+")
 
@@ -27,7 +28,7 @@ class LocationTable:
         self._lengths: tuple[int, ...] = ()
         self._patterns: list[tuple[re.Pattern[str], Location]] = []
         if self.regex:
-            self._patterns = [(re.compile("^" + location.path, re.IGNORECASE), location) for location in locations]
+            self._patterns = [(match_pattern("^" + location.path), location) for location in locations]
             return
         for location in locations:
             table = self._exact if location.path_type == "Exact" else self._prefix
@@ -158,7 +159,7 @@ class HostTable:
 
     def _add(self, name: str, host: Host) -> None:
         if name.startswith("~"):
-            self._regex.append((re.compile(name[1:], re.IGNORECASE), host))
+            self._regex.append((match_pattern(name[1:]), host))
         elif name.startswith("*."):
             self._leading.setdefault(name[2:].lower(), host)
         elif name.startswith("."):

@@ -79,6 +79,14 @@ class TlsSession:
         self.auth = auth
         self.problem = problem
 
+    @classmethod
+    def assumed(cls, name: str) -> TlsSession:
+        """A session that never took place, for asking what would happen."""
+        session = cls.__new__(cls)
+        session.server_name, session.cipher, session.protocol = name, "", "TLSv1.3"
+        session.der, session.auth, session.problem = b"", None, ""
+        return session
+
     def client_problem(self, mode: str) -> str:
         """Which 400 page a client gets for its certificate; empty when it is welcome."""
         if mode == "off":
