@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from rich.cells import cell_len
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
@@ -60,7 +61,7 @@ def lab_view(lab: LabReport, width: int) -> Group:
 
 def check_view(check: Check, width: int) -> Group:
     """One check: what was asked, who answered, and the judgement."""
-    parts: list[RenderableType] = [Text(), _headline(check)]
+    parts: list[RenderableType] = [Text(), *_headline(check, width)]
     if check.hits:
         parts.append(hits_table(check, width))
     parts += [_indented(f"note: {notice}", "yellow") for notice in check.notices]
@@ -77,7 +78,19 @@ def _indented(text: str, style: str, columns: int = 4) -> Padding:
     return Padding(Text(text, style), (0, 0, 0, columns))
 
 
-def _headline(check: Check) -> Text:
+def _headline(check: Check, width: int) -> Iterator[RenderableType]:
+    """What was asked, with the title beside it where there is room, and what came in numbers."""
+    head = Text.assemble((f"  {MARKS[check.result]} {check.name}", STYLES[check.result]), (f"  {check.url}", "cyan"))
+    if check.title and head.cell_len + 2 + cell_len(check.title) <= width:
+        yield head.append(f"  {check.title}", "default")
+    else:
+        yield head
+        if check.title:
+            yield _indented(check.title, "")
+    yield _indented(_numbers(check), "dim")
+
+
+def _numbers(check: Check) -> str:
     numbers = [f"{check.requests:,} requests"] if check.requests != 1 else ["1 request"]
     if check.requests > 1:
         numbers.append(f"{check.requests_per_s:,.0f}/s")
@@ -90,12 +103,7 @@ def _headline(check: Check) -> Text:
         numbers.append(f"{check.errors} errors ({kinds})")
     if check.partial:
         numbers.append("interrupted")
-    return Text.assemble(
-        (f"  {MARKS[check.result]} {check.name}", STYLES[check.result]),
-        (f"  {check.url}", "cyan"),
-        (f"  {check.title}" if check.title else "", ""),
-        (f"\n    {' · '.join(numbers)}", "dim"),
-    )
+    return " · ".join(numbers)
 
 
 def hits_table(check: Check, width: int) -> Table:

@@ -9,10 +9,11 @@ from labctl.env import Env
 from labctl.errors import LabctlError
 from labctl.events import EventSink, LabDone
 from labctl.kube.client import KubeApi
-from labctl.lab.plan import Overrides, check_provider, probe_steps
+from labctl.lab.plan import Overrides, check_provider, lab_objects, probe_steps
 from labctl.lab.targets import expand
 from labctl.model.lab import Lab
 from labctl.model.report import Check, LabReport, Report, Result, worst
+from labctl.objects.manifests import describe
 from labctl.providers.base import ClusterProvider
 from labctl.workflows.labs import Bench, LabOptions, failed_lab, lab_result, perform_probe
 from labctl.workflows.ownership import applied_labs
@@ -69,4 +70,19 @@ def verify_lab(bench: Bench, lab: Lab) -> LabReport:
     except KeyboardInterrupt:
         bench.interrupted = True
     done = tuple(checks)
-    return LabReport(lab.name, lab_result(done), done, lab.title, elapsed_s=time.monotonic() - begun)
+    result = lab_result(done)
+    warnings = () if result is Result.PASSED else missing_objects(bench, lab)
+    return LabReport(lab.name, result, done, lab.title, warnings=warnings, elapsed_s=time.monotonic() - begun)
+
+
+def missing_objects(bench: Bench, lab: Lab) -> tuple[str, ...]:
+    """A warning that names the lab's objects that are not on the cluster: why it may have failed."""
+    missing = [
+        describe(obj)
+        for obj in lab_objects(lab, bench.overrides)
+        if bench.api.get(obj["apiVersion"], obj["kind"], obj["metadata"].get("namespace", ""), obj["metadata"]["name"])
+        is None
+    ]
+    if not missing:
+        return ()
+    return (f"not on the cluster: {', '.join(missing)}; `labctl run {lab.name}` applies the lab",)

@@ -188,3 +188,11 @@ def test_manifests_that_the_api_refuses_are_named(study: Shell) -> None:
         assert "The range of valid ports is 30000-32767" in done.out
     finally:
         shutil.rmtree(study.home / "labs")
+
+
+def test_verify_of_a_lab_that_is_not_there_names_what_is_missing(study: Shell) -> None:
+    study.labctl("clean", "--all")
+    done = study.labctl("verify", "canary")
+    assert done.code == 3
+    assert "warning: not on the cluster: Deployment default/dp-v1" in done.out
+    assert "`labctl run canary`" in done.out
