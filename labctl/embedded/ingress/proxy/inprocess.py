@@ -101,11 +101,21 @@ async def start_local(
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
     theirs.setblocking(False)
-    await loop.connect_accepted_socket(lambda: port.connected(flow), theirs)
-    _, connection = await loop.create_connection(
-        lambda: UpstreamConnection(pool, key),
-        sock=ours,
-        ssl=context,
-        server_hostname=(server_name or "") if context is not None else None,
-    )
+    accepted = connected = False
+    try:
+        await loop.connect_accepted_socket(lambda: port.connected(flow), theirs)
+        accepted = True
+        _, connection = await loop.create_connection(
+            lambda: UpstreamConnection(pool, key),
+            sock=ours,
+            ssl=context,
+            server_hostname=(server_name or "") if context is not None else None,
+        )
+        connected = True
+    finally:
+        # A client may go away meanwhile; each end is closed unless a transport has it.
+        if not accepted:
+            theirs.close()
+        if not connected:
+            ours.close()
     return connection
