@@ -53,12 +53,17 @@ def _locked(state: StateDirectory) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
-            raise ClusterError(f"process {file.read().strip()} runs this cluster already") from None
+            raise ClusterError(
+                f"process {file.read().strip()} runs this cluster already",
+                hint="another `labctl up` has just started it: run it again",
+            ) from None
         file.truncate(0)
         file.write(f"{os.getpid()}\n")
         file.flush()
-        yield
-        file.truncate(0)  # an empty lock file says that the process ended in order
+        try:
+            yield
+        finally:
+            file.truncate(0)  # an empty lock file says that the process ended by itself
 
 
 async def _serve(state: StateDirectory, ready: TextIO) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -49,6 +50,17 @@ class EmbeddedSettings:
     def server(self) -> NodeSettings:
         """The node that runs the API server."""
         return next(node for node in self.nodes if node.role is Role.SERVER)
+
+    def overlap(self, other: EmbeddedSettings) -> str:
+        """What two clusters share of their addresses, in words; empty when they can run side by side."""
+        nodes = {node.address for node in self.nodes} & {node.address for node in other.nodes}
+        if nodes:
+            return f"nodes {', '.join(sorted(nodes))}"
+        for mine in (self.cluster_cidr, self.service_cidr):
+            for theirs in (other.cluster_cidr, other.service_cidr):
+                if ipaddress.ip_network(mine).overlaps(ipaddress.ip_network(theirs)):
+                    return f"{mine} and {theirs}"
+        return ""
 
     @classmethod
     def from_inventory(cls, inventory: Inventory) -> EmbeddedSettings:

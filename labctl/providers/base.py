@@ -28,6 +28,9 @@ class ClusterProvider(Protocol):
     def limits(self) -> tuple[str, ...]:
         """What this way of having a cluster cannot do on this machine, each with how to allow it."""
 
+    def conflicts(self) -> tuple[str, ...]:
+        """Addresses of the cluster that something else on this machine answers on."""
+
     def down(self, sink: EventSink, *, timeout: float, keep_data: bool) -> None:
         """Remove what `up` made."""
 

@@ -6,9 +6,10 @@ import socket
 from importlib import import_module
 
 from labctl.embedded import process
+from labctl.embedded.network.holders import who_listens
 from labctl.embedded.settings import EmbeddedSettings, StateDirectory
 from labctl.env import Env
-from labctl.errors import ClusterError
+from labctl.errors import ClusterError, UsageError
 from labctl.events import EventSink, Level, Notice, StepDone, StepStarted
 from labctl.model.cluster import Cluster
 from labctl.model.inventory import Inventory
@@ -28,6 +29,7 @@ class EmbeddedProvider:
     def up(self, sink: EventSink, *, timeout: float) -> Cluster:
         """Start the process unless it runs, and wait until every node is Ready."""
         settings = EmbeddedSettings.from_inventory(self._inventory)
+        self._refuse_overlap(settings)
         sink(StepStarted("cluster", f"Start the embedded cluster '{self._inventory.name}'"))
         started = process.start(settings, self.state, timeout=timeout, meanwhile=_import_clients)
         if started.stale_pid:
@@ -39,6 +41,21 @@ class EmbeddedProvider:
             kept = " with the objects it had" if started.recovered else ""
             sink(StepDone("cluster", f"{len(cluster.nodes)} nodes Ready{kept}, process {started.pid}"))
         return cluster
+
+    def _refuse_overlap(self, settings: EmbeddedSettings) -> None:
+        """Two clusters that run at once need address ranges of their own: each address is a socket of one of them."""
+        for other in sorted(self.state.path.parent.glob("*/settings.json")):
+            state = StateDirectory(other.parent)
+            if state.path == self.state.path or not process.running_pid(state):
+                continue
+            running = EmbeddedSettings.from_json(other.read_text(encoding="utf-8"))
+            shared = settings.overlap(running)
+            if shared:
+                raise UsageError(
+                    f"cluster '{running.name}' runs with the same addresses ({shared})",
+                    hint="give this cluster other nodes' addresses, clusterCidr and serviceCidr in cluster.yaml, "
+                    f"or stop '{running.name}'",
+                )
 
     def find(self) -> Cluster:
         """The running cluster."""
@@ -77,6 +94,26 @@ class EmbeddedProvider:
             "ingress, NodePort and port-forward, but not at their ClusterIP"
         )
         return (f"{words} (sudo sysctl net.ipv4.ip_unprivileged_port_start=80)",)
+
+    def conflicts(self) -> tuple[str, ...]:
+        """Node ports that another process holds: whoever connects there would meet that process."""
+        from labctl.kube.client import KubeApi
+
+        pid = process.running_pid(self.state)
+        api = KubeApi(self.state.kubeconfig)
+        try:
+            services = api.list("v1", "Service")
+        finally:
+            api.close()
+        found = []
+        for service in services:
+            for port in service["spec"].get("ports") or []:
+                for node in self._inventory.nodes if port.get("nodePort") else ():
+                    holder = who_listens(node.address, port["nodePort"])
+                    if holder is not None and holder.pid != pid:
+                        name = f"{service['metadata']['namespace']}/{service['metadata']['name']}"
+                        found.append(f"{node.address}:{port['nodePort']}, a NodePort of {name}, is held by {holder}")
+        return tuple(found)
 
     def down(self, sink: EventSink, *, timeout: float, keep_data: bool) -> None:
         """Stop the process, and forget the objects unless they are to be kept."""

@@ -40,6 +40,10 @@ class KubeconfigProvider:
         """None that labctl knows of."""
         return ()
 
+    def conflicts(self) -> tuple[str, ...]:
+        """None that labctl could see."""
+        return ()
+
     def down(self, sink: EventSink, *, timeout: float, keep_data: bool) -> None:
         """Refused: labctl did not make this cluster."""
         raise UsageError(

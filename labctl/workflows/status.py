@@ -32,4 +32,4 @@ def cluster_status(provider: ClusterProvider, inventory: Inventory) -> ClusterSt
     warnings = [f"node {node.name} is not Ready" for node in cluster.nodes if not node.ready]
     if not cluster.ingress.http:
         warnings.append("no ingress-nginx controller is reachable from outside; `labctl up` installs it")
-    return ClusterStatus(cluster, (*warnings, *provider.limits()))
+    return ClusterStatus(cluster, (*warnings, *provider.conflicts(), *provider.limits()))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import socket
+
 from labctl.env import Env
+from labctl.errors import ClusterError
 from labctl.events import EventSink, Level, Notice, StepDone, StepStarted
 from labctl.ingress.install import controller_objects
 from labctl.kube.client import KubeApi
@@ -11,6 +14,7 @@ from labctl.model.inventory import Inventory, Provider
 from labctl.objects.manifests import Obj
 from labctl.providers.base import ClusterProvider
 from labctl.providers.describe import CONTROLLER_SELECTOR, describe_cluster
+from labctl.waiting import Pending, wait_for
 from labctl.workflows.apply import apply_and_wait, wait_ready
 
 RETIRED = (
@@ -37,13 +41,35 @@ def bring_up(provider: ClusterProvider, inventory: Inventory, *, env: Env, sink:
         return cluster
     api = KubeApi(cluster.kubeconfig, cluster.context)
     try:
-        changed = _install_ingress(api, inventory, env=env, sink=sink, timeout=timeout)
-        return describe_cluster(api, inventory, cluster.kubeconfig, cluster.context) if changed else cluster
+        _install_ingress(api, inventory, env=env, sink=sink, timeout=timeout)
+        conflicts = provider.conflicts()
+        if conflicts:
+            raise ClusterError(
+                "; ".join(conflicts), hint="stop that process, or choose other addresses in cluster.yaml"
+            )
+        return _wait_for_ingress(api, inventory, cluster, env=env, timeout=timeout)
     finally:
         api.close()
 
 
-def _install_ingress(api: KubeApi, inventory: Inventory, *, env: Env, sink: EventSink, timeout: float) -> bool:
+def _wait_for_ingress(api: KubeApi, inventory: Inventory, cluster: Cluster, *, env: Env, timeout: float) -> Cluster:
+    """The cluster once its ingress can be connected to: after a restart the API still shows what was ready before."""
+
+    def observe() -> Cluster | Pending:
+        found = describe_cluster(api, inventory, cluster.kubeconfig, cluster.context)
+        if not found.ingress.http:
+            return Pending("no ready controller pod is behind its Service")
+        first = found.ingress.http[0]
+        try:
+            socket.create_connection((first.address, first.port), timeout=1.0).close()
+        except OSError as error:
+            return Pending(f"{first}: {error.strerror or error}")
+        return found
+
+    return wait_for("ingress to answer", observe, timeout=timeout, clock=env.clock, interval=0.01)
+
+
+def _install_ingress(api: KubeApi, inventory: Inventory, *, env: Env, sink: EventSink, timeout: float) -> None:
     found = _controllers(api, inventory.ingress.namespace)
     if found:
         sink(StepStarted("ingress", "Install ingress-nginx"))
@@ -51,7 +77,7 @@ def _install_ingress(api: KubeApi, inventory: Inventory, *, env: Env, sink: Even
             wait_ready(api, workload, env=env, sink=sink, step="ingress", timeout=timeout)
         version = found[0]["metadata"].get("labels", {}).get("app.kubernetes.io/version", "?")
         sink(StepDone("ingress", f"controller {version} is installed", changed=False))
-        return False
+        return
     sink(Notice(RETIRED, Level.WARNING))
     apply_and_wait(
         api,
@@ -63,7 +89,6 @@ def _install_ingress(api: KubeApi, inventory: Inventory, *, env: Env, sink: Even
         group="",
         timeout=timeout,
     )
-    return True
 
 
 def _controllers(api: KubeApi, namespace: str) -> list[Obj]:
