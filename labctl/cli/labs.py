@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from labctl.cli import options
-from labctl.cli.session import Session, emit, load_labs, plain_output, session
+from labctl.cli.session import Session, check_output_file, emit, load_labs, plain_output, session
 from labctl.model.report import Report, Result
 from labctl.status import ExitStatus
 
@@ -74,6 +74,7 @@ def run(
     from labctl.workflows.labs import LabOptions
     from labctl.workflows.run import run_labs
 
+    check_output_file(output_file)
     with session(file, quiet=quiet, verbose=verbose, no_color=no_color) as s:
         chosen = load_labs(s.env, names or [], labs, all_labs=all_labs)
         wanted = LabOptions(requests, concurrency, confidence, ingress_class, timeout)
@@ -101,6 +102,7 @@ def verify(
     from labctl.workflows.labs import LabOptions
     from labctl.workflows.verify import verify_labs
 
+    check_output_file(output_file)
     with session(file, quiet=quiet, verbose=verbose, no_color=no_color) as s:
         chosen = load_labs(s.env, names or [], labs, all_labs=all_labs or not names)
         wanted = LabOptions(requests, concurrency, confidence, ingress_class, timeout)

@@ -19,6 +19,8 @@ def run(arguments: Sequence[str]) -> int:
 
     try:
         status = app(args=list(arguments), prog_name="labctl", standalone_mode=False)
+        if status == ExitStatus.INTERRUPTED:
+            sys.stderr.write("interrupted; `labctl status` tells how far things are\n")
         return int(status) if isinstance(status, int) else ExitStatus.OK
     except TyperException as error:  # a command line that cannot be parsed
         return _show_usage_error(error)

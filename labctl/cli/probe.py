@@ -9,7 +9,7 @@ import typer
 
 from labctl.cli import options
 from labctl.cli.labs import finish
-from labctl.cli.session import session
+from labctl.cli.session import check_output_file, session
 
 
 def probe(
@@ -67,6 +67,7 @@ def probe(
         confidence=confidence,
         timeout=timeout,
     )
+    check_output_file(output_file)
     with session(None, quiet=quiet, no_color=no_color) as s:
         report = probe_url(wanted, env=s.env, sink=s.sink)
     return finish(s, report, output, output_file, no_color)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -77,6 +78,18 @@ def emit(session: Session, text: str, output_file: Path | None) -> None:
     from labctl.report.write import write_text
 
     write_text(text, output_file, session.env.stdout)
+
+
+def check_output_file(path: Path | None) -> None:
+    """Find out before anything is done that the result could not be written.
+
+    Raises:
+        UsageError: The file's folder does not exist or cannot be written.
+    """
+    from labctl.errors import UsageError
+
+    if path is not None and not os.access(path.parent, os.W_OK | os.X_OK):
+        raise UsageError(f"cannot write {path}: its folder does not exist or cannot be written")
 
 
 def plain_output(output: Output) -> Output:

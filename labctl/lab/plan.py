@@ -57,16 +57,6 @@ class Overrides:
     timeout: float | None = None
 
 
-def check_provider(lab: Lab, cluster: Cluster) -> str:
-    """Why a lab cannot run on a cluster; empty when it can."""
-    reason = lab.unsupported.get(cluster.provider, "")
-    if reason:
-        return reason
-    if lab.needs_ingress and not cluster.ingress.http:
-        return "no ingress controller answers on this cluster"
-    return ""
-
-
 def namespace_of(lab: Lab, overrides: Overrides) -> str:
     """The namespace that the lab's objects live in."""
     return overrides.namespace or lab.namespace

@@ -109,7 +109,7 @@ class EmbeddedProvider:
         for service in services:
             for port in service["spec"].get("ports") or []:
                 for node in self._inventory.nodes if port.get("nodePort") else ():
-                    holder = who_listens(node.address, port["nodePort"])
+                    holder = who_listens(node.address, port["nodePort"], likely=pid)
                     if holder is not None and holder.pid != pid:
                         name = f"{service['metadata']['namespace']}/{service['metadata']['name']}"
                         found.append(f"{node.address}:{port['nodePort']}, a NodePort of {name}, is held by {holder}")

@@ -32,7 +32,7 @@ def summary(report: Report) -> Text:
     checks = [check for lab in report.labs for check in lab.checks]
     passed = sum(check.result is Result.PASSED for check in checks)
     skipped = sum(lab.result is Result.SKIPPED for lab in report.labs)
-    requests = sum(check.requests for check in checks)
+    requests = sum(check.requests + (check.first.requests if check.first else 0) for check in checks)
     text = f"{report.result.value}: {passed} of {len(checks)} checks passed, {requests:,} requests"
     text += f", {report.elapsed_s:.1f} s"
     if skipped:

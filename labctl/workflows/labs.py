@@ -98,6 +98,8 @@ def _judged(bench: Bench, lab: Lab, step: ProbeStep, plan: ProbePlan, step_id: s
         result = _send(bench, wanted, step_id)
         bench.interrupted = bench.interrupted or result.partial
         check = build_check(result, step.expect, directory, confidence=bench.options.confidence)
+        if check.partial and check.result is Result.PASSED:
+            check = replace(check, result=Result.ERROR)  # what was not asked to the end is not found out
         return replace(check, title=step.title)
 
     check = (_settled(bench, plan, judged) if bench.settle else None) or judged(plan)
@@ -175,6 +177,19 @@ def _ca_file(bench: Bench, lab: Lab, step: ProbeStep) -> Path | None:
             f"cannot write {path}: {error.strerror}", hint="set LABCTL_STATE_DIR to a directory that you can write"
         ) from error
     return path
+
+
+def unfit_report(lab: Lab, cluster: Cluster) -> LabReport | None:
+    """Why a lab cannot be performed on a cluster: skipped where it never can, an error where something is missing."""
+    never = lab.unsupported.get(cluster.provider, "")
+    if never:
+        return LabReport(lab.name, Result.SKIPPED, title=lab.title, reason=never)
+    if lab.needs_ingress and not cluster.ingress.http:
+        reason = "no ingress controller answers on this cluster"
+        return LabReport(
+            lab.name, Result.ERROR, title=lab.title, reason=reason, hint="`labctl up` installs ingress-nginx"
+        )
+    return None
 
 
 def lab_result(checks: tuple[Check, ...]) -> Result:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from labctl.config.decode import did_you_mean
 from labctl.env import Env
 from labctl.errors import UsageError
-from labctl.events import EventSink, LabDone, StepDone, StepProgress, StepStarted
+from labctl.events import CheckDone, EventSink, StepProgress, StepStarted
 from labctl.model.lab import Distribution, Expectation, Split
 from labctl.model.probe import Connection, CountBy, KeyKind, ProbePlan, Request, Resolve, Tls
 from labctl.model.report import Check, LabReport, Report
@@ -62,9 +62,8 @@ def probe_url(options: ProbeOptions, *, env: Env, sink: EventSink) -> Report:
     if second is not None:
         check = combine(check, judged(second))
     elapsed = env.clock.monotonic() - begun
-    sink(StepDone("probe", check.result.value))
+    sink(CheckDone("probe", "probe", check))
     lab = LabReport("probe", check.result, (check,), elapsed_s=elapsed)
-    sink(LabDone(lab))
     return Report("probe", started, elapsed, check.result, (lab,), partial=check.partial)
 
 

@@ -11,16 +11,16 @@ from labctl.errors import ClusterError, LabctlError
 from labctl.events import EventSink, LabDone, Notice, StepDone, StepStarted
 from labctl.kube.client import KubeApi
 from labctl.lab.certificate import is_usable, make_certificate, tls_secret
-from labctl.lab.plan import Overrides, check_provider, lab_objects, namespace_of, resets, stamp, step_objects
+from labctl.lab.plan import Overrides, lab_objects, namespace_of, resets, stamp, step_objects
 from labctl.lab.targets import expand
 from labctl.model.cluster import Cluster
 from labctl.model.inventory import Inventory, Provider
 from labctl.model.lab import ApplyStep, CertificateStep, Lab, PatchStep, ProbeStep, Step
-from labctl.model.report import Check, LabReport, Report, Result, worst
+from labctl.model.report import Check, LabReport, Report, worst
 from labctl.objects.patches import inverse
 from labctl.providers.base import ClusterProvider
 from labctl.workflows.apply import apply_and_wait
-from labctl.workflows.labs import Bench, LabOptions, failed_lab, lab_result, perform_probe
+from labctl.workflows.labs import Bench, LabOptions, failed_lab, lab_result, perform_probe, unfit_report
 from labctl.workflows.ownership import make_room, refuse_foreign
 from labctl.workflows.up import bring_up
 
@@ -72,9 +72,9 @@ def _cluster(provider: ClusterProvider, inventory: Inventory, env: Env, sink: Ev
 def run_lab(bench: Bench, lab: Lab) -> LabReport:
     """Perform one lab's steps in order; what it patched is put back, also after an error or Ctrl-C."""
     begun = time.monotonic()
-    reason = check_provider(lab, bench.cluster)
-    if reason:
-        return LabReport(lab.name, Result.SKIPPED, title=lab.title, reason=reason)
+    unfit = unfit_report(lab, bench.cluster)
+    if unfit is not None:
+        return unfit
     performance = Performance(bench, expand(lab, bench.cluster))
     try:
         refuse_foreign(bench, lab)

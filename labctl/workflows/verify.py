@@ -6,16 +6,17 @@ import time
 from collections.abc import Sequence
 
 from labctl.env import Env
-from labctl.errors import LabctlError
+from labctl.errors import LabctlError, UsageError
 from labctl.events import EventSink, LabDone
 from labctl.kube.client import KubeApi
-from labctl.lab.plan import Overrides, check_provider, lab_objects, probe_steps
+from labctl.lab.plan import Overrides, lab_objects, probe_steps
 from labctl.lab.targets import expand
 from labctl.model.lab import Lab
 from labctl.model.report import Check, LabReport, Report, Result, worst
 from labctl.objects.manifests import describe
 from labctl.providers.base import ClusterProvider
-from labctl.workflows.labs import Bench, LabOptions, failed_lab, lab_result, perform_probe
+from labctl.workflows.directory import ready_pods
+from labctl.workflows.labs import Bench, LabOptions, failed_lab, lab_result, perform_probe, unfit_report
 from labctl.workflows.ownership import applied_labs
 
 
@@ -36,6 +37,8 @@ def verify_labs(
     reports: list[LabReport] = []
     try:
         present = applied_labs(api, [lab.name for lab in labs]) if only_applied else [lab.name for lab in labs]
+        if not present:
+            raise UsageError("no lab is applied on this cluster: there is nothing to verify", hint="`labctl run path`")
         for lab in labs:
             if lab.name in present and not bench.interrupted:
                 reports.append(verify_lab(bench, lab))
@@ -56,9 +59,9 @@ def verify_labs(
 def verify_lab(bench: Bench, lab: Lab) -> LabReport:
     """Perform those probes of a lab that hold without its patches."""
     begun = time.monotonic()
-    reason = check_provider(lab, bench.cluster)
-    if reason:
-        return LabReport(lab.name, Result.SKIPPED, title=lab.title, reason=reason)
+    unfit = unfit_report(lab, bench.cluster)
+    if unfit is not None:
+        return unfit
     checks: list[Check] = []
     try:
         for step in probe_steps(expand(lab, bench.cluster), changes=False):
@@ -71,8 +74,19 @@ def verify_lab(bench: Bench, lab: Lab) -> LabReport:
         bench.interrupted = True
     done = tuple(checks)
     result = lab_result(done)
-    warnings = () if result is Result.PASSED else missing_objects(bench, lab)
+    warnings = () if result is Result.PASSED else (*missing_objects(bench, lab), *idle_services(bench, lab))
     return LabReport(lab.name, result, done, lab.title, warnings=warnings, elapsed_s=time.monotonic() - begun)
+
+
+def idle_services(bench: Bench, lab: Lab) -> tuple[str, ...]:
+    """A warning for each of the lab's Services that no ready pod is behind: the likeliest cause of a failure."""
+    found = []
+    for obj in lab_objects(lab, bench.overrides):
+        metadata = obj["metadata"]
+        selects = obj["kind"] == "Service" and obj.get("spec", {}).get("selector")
+        if selects and not ready_pods(bench.api, metadata["namespace"], metadata["name"]):
+            found.append(f"{describe(obj)} has no ready pod behind it")
+    return tuple(found)
 
 
 def missing_objects(bench: Bench, lab: Lab) -> tuple[str, ...]:

@@ -87,6 +87,7 @@ def test_kill_9_loses_no_acknowledged_object_and_up_continues(fresh: Shell) -> N
     done = fresh.labctl("up")
     assert done.code == 0, done.err
     assert f"an earlier process ({pid}) ended without stopping" in done.err
+    assert "ingress  http://127.0.76.10:30080" in done.out
     assert fresh.kubectl("get", "configmap", "last").code == 0
     assert fresh.kubectl("get", "pods", "-o", "jsonpath={.items[*].metadata.uid}").out == before
     assert fresh.labctl("verify", "path").code == 0
@@ -146,3 +147,50 @@ def test_the_kubeconfig_is_private_and_can_be_merged(fresh: Shell) -> None:
     assert "study" in merged.read_text()
     assert fresh.labctl("kubeconfig", "--write", str(fresh.home / "k.yaml")).code == 0
     assert fresh.labctl("kubeconfig").out == (fresh.home / "k.yaml").read_text()
+
+
+def test_run_after_a_crash_performs_the_lab(fresh: Shell) -> None:
+    assert fresh.labctl("up").code == 0
+    pid = fresh.pid
+    os.kill(pid, signal.SIGKILL)
+    _wait_for_end(pid)
+    done = fresh.labctl("run", "path", "-o", "json")
+    assert done.code == 0, done.out + done.err
+    assert len(done.json["labs"][0]["checks"]) > 3
+
+
+def test_a_node_port_in_use_names_its_holder(fresh: Shell) -> None:
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind(("127.0.76.10", 30080))
+        holder.listen()
+        done = fresh.labctl("up")
+        status = fresh.labctl("status")
+    assert done.code == 4
+    for text in (done.err, status.out):
+        assert "127.0.76.10:30080, a NodePort of ingress/ingress-nginx-controller, is held by" in text
+        assert f"process {os.getpid()}" in text
+
+
+def test_clusters_that_share_addresses_do_not_run_together(fresh: Shell) -> None:
+    assert fresh.labctl("up").code == 0
+    second = fresh.home / "second.yaml"
+    text = (fresh.home / "cluster.yaml").read_text()
+    second.write_text(text.replace("name: study", "name: second").replace("127.0.76.", "127.0.78."))
+    done = fresh.labctl("up", "-f", str(second))
+    assert done.code == 2
+    assert "cluster 'study' runs with the same addresses (127.76.0.0/16 and 127.76.0.0/16)" in done.err
+
+
+def test_verifying_nothing_is_no_success(fresh: Shell) -> None:
+    assert fresh.labctl("up").code == 0
+    done = fresh.labctl("verify")
+    assert done.code == 2
+    assert "no lab is applied" in done.err
+
+
+def test_a_result_that_cannot_be_written_is_found_out_first(fresh: Shell) -> None:
+    done = fresh.labctl("run", "path", "--output-file", str(fresh.home / "none" / "report.json"))
+    assert done.code == 2
+    assert "its folder does not exist" in done.err
+    assert fresh.labctl("status").code == 4  # nothing was started

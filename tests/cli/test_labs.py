@@ -117,6 +117,7 @@ def test_verify_tells_what_is_wrong(study: Shell) -> None:
         done = study.labctl("verify", "canary")
         assert done.code == 3
         assert "v2" in done.out
+        assert "Service default/svc-v2 has no ready pod behind it" in done.out
         assert re.search(r"v2\b.* 0 +0\.0% +10\.0%", done.out)
     finally:
         assert study.kubectl("scale", "deploy", "dp-v2", "--replicas=3").code == 0
@@ -168,6 +169,7 @@ def test_interrupting_a_run_reports_what_was_done(study: Shell) -> None:
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert json.loads(out)["partial"] is True
+    assert json.loads(out)["result"] == "error"
     assert study.labctl("verify", "canary").code == 0
 
 

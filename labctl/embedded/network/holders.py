@@ -39,16 +39,17 @@ class Holder:
         return f"{self.command or 'a process'} (process {self.pid}, on {where})"
 
 
-def who_listens(address: str, port: int, *, proc: Path = Path("/proc")) -> Holder | None:
+def who_listens(address: str, port: int, *, likely: int = 0, proc: Path = Path("/proc")) -> Holder | None:
     """The process that holds a TCP port of an address, or None when there is none (or no way to know: not Linux).
 
     Args:
         address: IPv4 address.
         port: TCP port.
+        likely: A process that probably has it: it is looked at first, which saves looking at all others.
         proc: Where procfs is mounted.
     """
     for bound, inode in _listeners(proc, address, port):
-        pid = _owner(proc, inode)
+        pid = _owner(proc, inode, likely)
         if not pid:
             return Holder(bound, port)
         return Holder(bound, port, pid, _command(proc, pid), _arguments(proc, pid))
@@ -89,9 +90,11 @@ def _address(text: str) -> str:
     return f"::ffff:{address.ipv4_mapped}" if address.ipv4_mapped else str(address)
 
 
-def _owner(proc: Path, inode: str) -> int:
+def _owner(proc: Path, inode: str, likely: int) -> int:
     """The process that has the socket open; 0 when none that this user may look into has."""
     wanted = f"socket:[{inode}]"
+    if likely and _has_open(proc / str(likely) / "fd", wanted):
+        return likely
     for process in proc.iterdir():
         if process.name.isdigit() and _has_open(process / "fd", wanted):
             return int(process.name)

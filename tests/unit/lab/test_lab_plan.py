@@ -12,7 +12,6 @@ from labctl.lab.catalogue import find_labs
 from labctl.lab.plan import (
     MANAGED_BY,
     Overrides,
-    check_provider,
     host_paths,
     lab_label,
     lab_objects,
@@ -26,6 +25,8 @@ from labctl.model.cluster import Cluster, ClusterNode, Endpoint, IngressEndpoint
 from labctl.model.inventory import Provider
 from labctl.model.lab import Expectation, Lab, ProbeStep, Target, TargetKind, TlsMode
 from labctl.model.probe import Resolve
+from labctl.model.report import Result
+from labctl.workflows.labs import unfit_report
 
 NODES = (ClusterNode("s", "control-plane", "127.0.10.10"), ClusterNode("w1", "", "127.0.10.101"))
 INGRESS = IngressEndpoints((Endpoint("127.0.10.10", 30080),), (Endpoint("127.0.10.10", 30443),))
@@ -146,16 +147,20 @@ def test_tls_follows_the_step() -> None:
 def test_without_a_controller_there_is_nothing_to_ask() -> None:
     bare = replace(CLUSTER, ingress=IngressEndpoints())
     lab = shipped("path")
-    assert check_provider(lab, bare) == "no ingress controller answers on this cluster"
-    assert check_provider(shipped("nodeport"), bare) == ""
+    unfit = unfit_report(lab, bare)
+    assert unfit is not None
+    assert (unfit.result, unfit.reason) == (Result.ERROR, "no ingress controller answers on this cluster")
+    assert unfit_report(shipped("nodeport"), bare) is None
     with pytest.raises(ClusterError, match="no ingress controller answers http"):
         probe_plan(lab, probe_steps(lab, changes=False)[0], bare, Overrides())
 
 
 def test_a_lab_says_why_it_does_not_run_on_a_provider() -> None:
     lab = replace(a_lab(), unsupported={"embedded": "it has no kernel tables"})
-    assert check_provider(lab, CLUSTER) == "it has no kernel tables"
-    assert check_provider(lab, replace(CLUSTER, provider=Provider.SSH)) == ""
+    unfit = unfit_report(lab, CLUSTER)
+    assert unfit is not None
+    assert (unfit.result, unfit.reason) == (Result.SKIPPED, "it has no kernel tables")
+    assert unfit_report(lab, replace(CLUSTER, provider=Provider.SSH)) is None
 
 
 def test_a_node_port_is_asked_on_every_node() -> None:
