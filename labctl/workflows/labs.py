@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from labctl.lab.plan import Overrides, namespace_of, probe_plan
 from labctl.model.cluster import Cluster
 from labctl.model.lab import Lab, ProbeStep, TargetKind, TlsMode
 from labctl.model.probe import ProbePlan, ProbeResult
-from labctl.model.report import Check, ClusterInfo, LabReport, Result
+from labctl.model.report import Check, ClusterInfo, LabReport, Result, worst
 from labctl.objects.manifests import Obj
 from labctl.probe.engine import run as send
 from labctl.verdict.judge import Directory, build_check
@@ -194,9 +194,13 @@ def unfit_report(lab: Lab, cluster: Cluster) -> LabReport | None:
 
 def lab_result(checks: tuple[Check, ...]) -> Result:
     """A lab's result from its checks'."""
-    from labctl.model.report import worst
-
     return worst(tuple(check.result for check in checks))
+
+
+def whole_result(reports: Sequence[LabReport], *, interrupted: bool) -> Result:
+    """The result of all labs; what was interrupted has passed nothing."""
+    result = worst(tuple(report.result for report in reports))
+    return Result.ERROR if interrupted and result is not Result.FAILED else result
 
 
 def failed_lab(lab: Lab, error: LabctlError, checks: tuple[Check, ...], elapsed: float) -> LabReport:

@@ -16,11 +16,11 @@ from labctl.lab.targets import expand
 from labctl.model.cluster import Cluster
 from labctl.model.inventory import Inventory, Provider
 from labctl.model.lab import ApplyStep, CertificateStep, Lab, PatchStep, ProbeStep, Step
-from labctl.model.report import Check, LabReport, Report, worst
+from labctl.model.report import Check, LabReport, Report
 from labctl.objects.patches import inverse
 from labctl.providers.base import ClusterProvider
 from labctl.workflows.apply import apply_and_wait
-from labctl.workflows.labs import Bench, LabOptions, failed_lab, lab_result, perform_probe, unfit_report
+from labctl.workflows.labs import Bench, LabOptions, failed_lab, lab_result, perform_probe, unfit_report, whole_result
 from labctl.workflows.ownership import make_room, refuse_foreign
 from labctl.workflows.up import bring_up
 
@@ -52,7 +52,7 @@ def run_labs(
         command="run",
         started=started,
         elapsed_s=env.clock.monotonic() - begun,
-        result=worst(tuple(report.result for report in reports)),
+        result=whole_result(reports, interrupted=bench.interrupted),
         labs=tuple(reports),
         cluster=bench.info,
         partial=bench.interrupted,

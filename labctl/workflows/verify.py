@@ -12,11 +12,11 @@ from labctl.kube.client import KubeApi
 from labctl.lab.plan import Overrides, lab_objects, probe_steps
 from labctl.lab.targets import expand
 from labctl.model.lab import Lab
-from labctl.model.report import Check, LabReport, Report, Result, worst
+from labctl.model.report import Check, LabReport, Report, Result
 from labctl.objects.manifests import describe
 from labctl.providers.base import ClusterProvider
 from labctl.workflows.directory import ready_pods
-from labctl.workflows.labs import Bench, LabOptions, failed_lab, lab_result, perform_probe, unfit_report
+from labctl.workflows.labs import Bench, LabOptions, failed_lab, lab_result, perform_probe, unfit_report, whole_result
 from labctl.workflows.ownership import applied_labs
 
 
@@ -49,7 +49,7 @@ def verify_labs(
         command="verify",
         started=started,
         elapsed_s=env.clock.monotonic() - begun,
-        result=worst(tuple(report.result for report in reports)),
+        result=whole_result(reports, interrupted=bench.interrupted),
         labs=tuple(reports),
         cluster=bench.info,
         partial=bench.interrupted,
