@@ -33,20 +33,10 @@ class ClusterError(LabctlError):
     """The cluster or its API could not be reached, or refused a request."""
 
 
-class HostError(LabctlError):
-    """A host could not be reached or refused; the message names the host."""
-
-
 class WaitTimeoutError(LabctlError):
     """A deadline passed; the message says what was last observed."""
 
     exit_status = ExitStatus.DEADLINE
-
-
-class InterruptedRunError(LabctlError):
-    """The user pressed Ctrl-C; carries nothing, what was done has been reported."""
-
-    exit_status = ExitStatus.INTERRUPTED
 
 
 @dataclass(frozen=True, slots=True)

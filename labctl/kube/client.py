@@ -59,11 +59,9 @@ class ApiResource:
 
 
 class KubeApi:
-    """The API of one cluster. Not safe for several threads at once; make one per thread (`clone`)."""
+    """The API of one cluster. Not safe for several threads at once: make one per thread."""
 
     def __init__(self, kubeconfig: Path, context: str | None = None, *, timeout: float = 30.0) -> None:
-        self._kubeconfig = kubeconfig
-        self._context = context
         self._timeout = timeout
         self._resources: dict[str, dict[str, ApiResource]] = {}
         try:
@@ -73,10 +71,6 @@ class KubeApi:
                 f"cannot use kubeconfig {kubeconfig}: {error}", hint="check the path and the context name"
             ) from error
         self.server = str(self._client.configuration.host)
-
-    def clone(self) -> KubeApi:
-        """Another client of the same cluster, for another thread."""
-        return KubeApi(self._kubeconfig, self._context, timeout=self._timeout)
 
     def close(self) -> None:
         """Close the connections."""
@@ -100,10 +94,6 @@ class KubeApi:
         """
         response = self._send(method, path, query, body, content_type, timeout or self._timeout)
         return json.loads(response) if response else None
-
-    def text(self, path: str, *, query: Mapping[str, str] | None = None) -> str:
-        """GET a plain-text resource, such as a pod's log."""
-        return self._send("GET", path, query, None, "application/json", self._timeout).decode(errors="replace")
 
     def _send(
         self, method: str, path: str, query: Mapping[str, str] | None, body: Any, content_type: str, timeout: float

@@ -13,6 +13,7 @@ from labctl.errors import ClusterError, UsageError
 from labctl.events import EventSink, Level, Notice, StepDone, StepStarted
 from labctl.model.cluster import Cluster
 from labctl.model.inventory import Inventory
+from labctl.objects.manifests import Obj
 
 FIRST_FREE_PORT = 1024
 """Ports below are for privileged users, unless the system says otherwise."""
@@ -70,20 +71,22 @@ class EmbeddedProvider:
         finally:
             api.close()
 
-    def limits(self) -> tuple[str, ...]:
-        """Sockets that this user may not open: which Services are not reached by their own address."""
-        if low_ports_allowed():
-            return ()
+    def _services(self) -> list[Obj]:
         from labctl.kube.client import KubeApi
 
         api = KubeApi(self.state.kubeconfig)
         try:
-            services = api.list("v1", "Service")
+            return api.list("v1", "Service")
         finally:
             api.close()
+
+    def limits(self) -> tuple[str, ...]:
+        """Sockets that this user may not open: which Services are not reached by their own address."""
+        if low_ports_allowed():
+            return ()
         closed = {
             f"{service['metadata']['namespace']}/{service['metadata']['name']}:{port['port']}": None
-            for service in services
+            for service in self._services()
             for port in service["spec"].get("ports") or []
             if port["port"] < FIRST_FREE_PORT and service["spec"].get("clusterIP") not in (None, "", "None")
         }
@@ -97,16 +100,9 @@ class EmbeddedProvider:
 
     def conflicts(self) -> tuple[str, ...]:
         """Node ports that another process holds: whoever connects there would meet that process."""
-        from labctl.kube.client import KubeApi
-
         pid = process.running_pid(self.state)
-        api = KubeApi(self.state.kubeconfig)
-        try:
-            services = api.list("v1", "Service")
-        finally:
-            api.close()
         found = []
-        for service in services:
+        for service in self._services():
             for port in service["spec"].get("ports") or []:
                 for node in self._inventory.nodes if port.get("nodePort") else ():
                     holder = who_listens(node.address, port["nodePort"], likely=pid)

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 
 from labctl.env import Env
 from labctl.errors import LabctlError, UsageError
-from labctl.events import CheckDone, EventSink, StepFailed, StepProgress, StepStarted
+from labctl.events import CheckDone, EventSink, LabDone, StepFailed, StepProgress, StepStarted
 from labctl.kube.client import KubeApi
 from labctl.lab.certificate import certificate_of
 from labctl.lab.plan import Overrides, namespace_of, probe_plan
 from labctl.model.cluster import Cluster
 from labctl.model.lab import Lab, ProbeStep, TargetKind, TlsMode
 from labctl.model.probe import ProbePlan, ProbeResult
-from labctl.model.report import Check, ClusterInfo, LabReport, Result, worst
+from labctl.model.report import Check, ClusterInfo, LabReport, Report, Result, worst
 from labctl.objects.manifests import Obj
 from labctl.probe.engine import run as send
 from labctl.verdict.judge import Directory, build_check
@@ -52,6 +53,8 @@ class Bench:
     """Where labs are performed: the cluster, its API, and where events go.
 
     Attributes:
+        started: When the command began (UTC).
+        begun: The same on the monotonic clock, seconds.
         settle: Whether changes may be on their way to the controller, so that checks wait for the first good answers.
         interrupted: Set once the user pressed Ctrl-C; nothing new is begun after that.
     """
@@ -62,6 +65,8 @@ class Bench:
     sink: EventSink
     options: LabOptions
     overrides: Overrides
+    started: datetime
+    begun: float
     settle: bool = True
     interrupted: bool = field(default=False)
 
@@ -197,10 +202,47 @@ def lab_result(checks: tuple[Check, ...]) -> Result:
     return worst(tuple(check.result for check in checks))
 
 
-def whole_result(reports: Sequence[LabReport], *, interrupted: bool) -> Result:
-    """The result of all labs; what was interrupted has passed nothing."""
+def perform_labs(command: str, labs: Iterable[Lab], bench: Bench, perform: Callable[[Bench, Lab], LabReport]) -> Report:
+    """Perform labs one after another; what was done when the user interrupts is reported as such."""
+    reports: list[LabReport] = []
+    for lab in labs:
+        if bench.interrupted:
+            break
+        reports.append(perform(bench, lab))
+        bench.sink(LabDone(reports[-1]))
     result = worst(tuple(report.result for report in reports))
-    return Result.ERROR if interrupted and result is not Result.FAILED else result
+    return Report(
+        command=command,
+        started=bench.started,
+        elapsed_s=bench.env.clock.monotonic() - bench.begun,
+        result=Result.ERROR if bench.interrupted and result is not Result.FAILED else result,
+        labs=tuple(reports),
+        cluster=bench.info,
+        partial=bench.interrupted,
+    )
+
+
+def report_lab(bench: Bench, lab: Lab, checks: list[Check], perform: Callable[[], None]) -> LabReport:
+    """A lab's report, however its performance ends: well, with an error, or by Ctrl-C.
+
+    Args:
+        bench: Where it is performed.
+        lab: The lab.
+        checks: What `perform` adds its checks to.
+        perform: Performs the lab.
+    """
+    unfit = unfit_report(lab, bench.cluster)
+    if unfit is not None:
+        return unfit
+    begun = bench.env.clock.monotonic()
+    try:
+        perform()
+    except LabctlError as error:
+        return failed_lab(lab, error, tuple(checks), bench.env.clock.monotonic() - begun)
+    except KeyboardInterrupt:
+        bench.interrupted = True
+    done = tuple(checks)
+    return LabReport(lab.name, lab_result(done), done, lab.title, elapsed_s=bench.env.clock.monotonic() - begun)
 
 
 def failed_lab(lab: Lab, error: LabctlError, checks: tuple[Check, ...], elapsed: float) -> LabReport:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import Any
 
 from labctl.env import Env
-from labctl.errors import ClusterError, LabctlError
-from labctl.events import EventSink, LabDone, Notice, StepDone, StepStarted
+from labctl.errors import ClusterError
+from labctl.events import EventSink, Notice, StepDone, StepStarted
 from labctl.kube.client import KubeApi
 from labctl.lab.certificate import is_usable, make_certificate, tls_secret
 from labctl.lab.plan import Overrides, lab_objects, namespace_of, resets, stamp, step_objects
@@ -20,7 +19,7 @@ from labctl.model.report import Check, LabReport, Report
 from labctl.objects.patches import inverse
 from labctl.providers.base import ClusterProvider
 from labctl.workflows.apply import apply_and_wait
-from labctl.workflows.labs import Bench, LabOptions, failed_lab, lab_result, perform_probe, unfit_report, whole_result
+from labctl.workflows.labs import Bench, LabOptions, perform_labs, perform_probe, report_lab
 from labctl.workflows.ownership import make_room, refuse_foreign
 from labctl.workflows.up import bring_up
 
@@ -38,25 +37,11 @@ def run_labs(
     started, begun = env.clock.now(), env.clock.monotonic()
     cluster = _cluster(provider, inventory, env, sink, options.timeout)
     overrides = Overrides(options.requests, options.concurrency, options.ingress_class or "")
-    bench = Bench(cluster, KubeApi(cluster.kubeconfig, cluster.context), env, sink, options, overrides)
-    reports: list[LabReport] = []
+    bench = Bench(cluster, KubeApi(cluster.kubeconfig, cluster.context), env, sink, options, overrides, started, begun)
     try:
-        for lab in labs:
-            if bench.interrupted:
-                break
-            reports.append(run_lab(bench, lab))
-            sink(LabDone(reports[-1]))
+        return perform_labs("run", labs, bench, run_lab)
     finally:
         bench.api.close()
-    return Report(
-        command="run",
-        started=started,
-        elapsed_s=env.clock.monotonic() - begun,
-        result=whole_result(reports, interrupted=bench.interrupted),
-        labs=tuple(reports),
-        cluster=bench.info,
-        partial=bench.interrupted,
-    )
 
 
 def _cluster(provider: ClusterProvider, inventory: Inventory, env: Env, sink: EventSink, timeout: float) -> Cluster:
@@ -71,21 +56,14 @@ def _cluster(provider: ClusterProvider, inventory: Inventory, env: Env, sink: Ev
 
 def run_lab(bench: Bench, lab: Lab) -> LabReport:
     """Perform one lab's steps in order; what it patched is put back, also after an error or Ctrl-C."""
-    begun = time.monotonic()
-    unfit = unfit_report(lab, bench.cluster)
-    if unfit is not None:
-        return unfit
     performance = Performance(bench, expand(lab, bench.cluster))
-    try:
+
+    def perform() -> None:
         refuse_foreign(bench, lab)
         make_room(bench, lab)
         performance.perform()
-    except LabctlError as error:
-        return failed_lab(lab, error, tuple(performance.checks), time.monotonic() - begun)
-    except KeyboardInterrupt:
-        bench.interrupted = True
-    checks = tuple(performance.checks)
-    return LabReport(lab.name, lab_result(checks), checks, lab.title, elapsed_s=time.monotonic() - begun)
+
+    return report_lab(bench, lab, performance.checks, perform)
 
 
 class Performance:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from labctl.env import Env
-from labctl.errors import LabctlError, UsageError
-from labctl.events import EventSink, LabDone
+from labctl.errors import UsageError
+from labctl.events import EventSink
 from labctl.kube.client import KubeApi
 from labctl.lab.plan import Overrides, lab_objects, probe_steps
 from labctl.lab.targets import expand
@@ -16,7 +16,7 @@ from labctl.model.report import Check, LabReport, Report, Result
 from labctl.objects.manifests import describe
 from labctl.providers.base import ClusterProvider
 from labctl.workflows.directory import ready_pods
-from labctl.workflows.labs import Bench, LabOptions, failed_lab, lab_result, perform_probe, unfit_report, whole_result
+from labctl.workflows.labs import Bench, LabOptions, perform_labs, perform_probe, report_lab
 from labctl.workflows.ownership import applied_labs
 
 
@@ -33,49 +33,31 @@ def verify_labs(
     started, begun = env.clock.now(), env.clock.monotonic()
     cluster = provider.find()
     api = KubeApi(cluster.kubeconfig, cluster.context)
-    bench = Bench(cluster, api, env, sink, options, Overrides(options.requests, options.concurrency), settle=False)
-    reports: list[LabReport] = []
+    overrides = Overrides(options.requests, options.concurrency)
+    bench = Bench(cluster, api, env, sink, options, overrides, started, begun, settle=False)
     try:
         present = applied_labs(api, [lab.name for lab in labs]) if only_applied else [lab.name for lab in labs]
         if not present:
             raise UsageError("no lab is applied on this cluster: there is nothing to verify", hint="`labctl run path`")
-        for lab in labs:
-            if lab.name in present and not bench.interrupted:
-                reports.append(verify_lab(bench, lab))
-                sink(LabDone(reports[-1]))
+        return perform_labs("verify", [lab for lab in labs if lab.name in present], bench, verify_lab)
     finally:
         api.close()
-    return Report(
-        command="verify",
-        started=started,
-        elapsed_s=env.clock.monotonic() - begun,
-        result=whole_result(reports, interrupted=bench.interrupted),
-        labs=tuple(reports),
-        cluster=bench.info,
-        partial=bench.interrupted,
-    )
 
 
 def verify_lab(bench: Bench, lab: Lab) -> LabReport:
-    """Perform those probes of a lab that hold without its patches."""
-    begun = time.monotonic()
-    unfit = unfit_report(lab, bench.cluster)
-    if unfit is not None:
-        return unfit
+    """Perform those probes of a lab that hold without its patches; beside a failure stands what is missing."""
     checks: list[Check] = []
-    try:
+
+    def perform() -> None:
         for step in probe_steps(expand(lab, bench.cluster), changes=False):
             if bench.interrupted:
                 break
             checks.append(perform_probe(bench, lab, step))
-    except LabctlError as error:
-        return failed_lab(lab, error, tuple(checks), time.monotonic() - begun)
-    except KeyboardInterrupt:
-        bench.interrupted = True
-    done = tuple(checks)
-    result = lab_result(done)
-    warnings = () if result is Result.PASSED else (*missing_objects(bench, lab), *idle_services(bench, lab))
-    return LabReport(lab.name, result, done, lab.title, warnings=warnings, elapsed_s=time.monotonic() - begun)
+
+    report = report_lab(bench, lab, checks, perform)
+    if report.result is Result.PASSED or report.reason:
+        return report
+    return replace(report, warnings=(*missing_objects(bench, lab), *idle_services(bench, lab)))
 
 
 def idle_services(bench: Bench, lab: Lab) -> tuple[str, ...]:
