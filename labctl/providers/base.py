@@ -10,6 +10,7 @@ from labctl.errors import UsageError
 from labctl.events import EventSink
 from labctl.model.cluster import Cluster
 from labctl.model.inventory import Inventory, Provider
+from labctl.ssh.transport import Transport
 
 
 class ClusterProvider(Protocol):
@@ -30,6 +31,14 @@ class ClusterProvider(Protocol):
 
     def conflicts(self) -> tuple[str, ...]:
         """Addresses of the cluster that something else on this machine answers on."""
+
+    def transport(self, node: str) -> Transport:
+        """A connection to the machine that a node is; the caller closes it.
+
+        Raises:
+            UsageError: The cluster's nodes are no machines that labctl can log in to, or there is no such node.
+            HostError: The machine cannot be reached.
+        """
 
     def down(self, sink: EventSink, *, timeout: float, keep_data: bool) -> None:
         """Remove what `up` made."""

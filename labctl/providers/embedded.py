@@ -14,6 +14,7 @@ from labctl.events import EventSink, Level, Notice, StepDone, StepStarted
 from labctl.model.cluster import Cluster
 from labctl.model.inventory import Inventory
 from labctl.objects.manifests import Obj
+from labctl.ssh.transport import Transport
 
 FIRST_FREE_PORT = 1024
 """Ports below are for privileged users, unless the system says otherwise."""
@@ -110,6 +111,10 @@ class EmbeddedProvider:
                         name = f"{service['metadata']['namespace']}/{service['metadata']['name']}"
                         found.append(f"{node.address}:{port['nodePort']}, a NodePort of {name}, is held by {holder}")
         return tuple(found)
+
+    def transport(self, node: str) -> Transport:
+        """Refused."""
+        raise UsageError("the embedded cluster's nodes are no machines to log in to", hint="use provider ssh for that")
 
     def down(self, sink: EventSink, *, timeout: float, keep_data: bool) -> None:
         """Stop the process, and forget the objects unless they are to be kept."""

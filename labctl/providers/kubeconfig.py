@@ -11,6 +11,7 @@ from labctl.kube.client import KubeApi
 from labctl.model.cluster import Cluster
 from labctl.model.inventory import Inventory
 from labctl.providers.describe import describe_cluster
+from labctl.ssh.transport import Transport
 
 
 class KubeconfigProvider:
@@ -43,6 +44,13 @@ class KubeconfigProvider:
     def conflicts(self) -> tuple[str, ...]:
         """None that labctl could see."""
         return ()
+
+    def transport(self, node: str) -> Transport:
+        """Refused."""
+        raise UsageError(
+            "labctl does not know how to log in to the machines of a cluster that exists already",
+            hint="describe them with provider ssh for that",
+        )
 
     def down(self, sink: EventSink, *, timeout: float, keep_data: bool) -> None:
         """Refused: labctl did not make this cluster."""

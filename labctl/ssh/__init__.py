@@ -1,0 +1,1 @@
+"""SSH: connections, host keys, sudo, files and fan-out over hosts."""
