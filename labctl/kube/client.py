@@ -7,7 +7,7 @@ package gives is authentication as kubectl does it (certificates, tokens, exec p
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -17,6 +17,8 @@ import urllib3
 from kubernetes import config
 from kubernetes.client.api_client import ApiClient
 from kubernetes.client.exceptions import ApiException
+from kubernetes.stream.ws_client import WSClient, get_websocket_url
+from websocket import WebSocketBadStatusException, WebSocketException
 
 from labctl.errors import ClusterError
 from labctl.objects.manifests import Obj, describe
@@ -95,10 +97,60 @@ class KubeApi:
         response = self._send(method, path, query, body, content_type, timeout or self._timeout)
         return json.loads(response) if response else None
 
-    def _send(
-        self, method: str, path: str, query: Mapping[str, str] | None, body: Any, content_type: str, timeout: float
-    ) -> bytes:
-        params = self._client.param_serialize(
+    def text(self, path: str, query: Mapping[str, str] | None = None) -> str:
+        """The body of a GET that is no JSON, such as a pod's log. Raises as `request` does."""
+        return self._send("GET", path, query, None, "application/json", self._timeout).decode(errors="replace")
+
+    def chunks(self, path: str, query: Mapping[str, str] | None, *, read_timeout: float | None) -> Iterator[bytes]:
+        """The body of a GET as it comes, until the server ends it.
+
+        Args:
+            path: REST path.
+            query: Its query.
+            read_timeout: Seconds of silence after which it ends; None waits for ever.
+
+        Raises:
+            ApiRefusedError: The server answered with an error.
+            ClusterError: The server could not be reached, or the connection broke.
+        """
+        params = self._serialized("GET", path, query, None, "application/json")
+        try:
+            response = self._client.call_api(*params, _request_timeout=(self._timeout, read_timeout))
+            if response.status >= 400:
+                raise _refused(response.status, bytes(response.read() or b""), "GET", path)
+            yield from response.response.stream(amt=None)
+        except urllib3.exceptions.ReadTimeoutError:
+            return
+        except ApiException as error:
+            raise _refused(error.status or 0, error.body, "GET", path) from error
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise self.unreachable(error) from error
+
+    def websocket(self, path: str, query: Sequence[tuple[str, str]]) -> WSClient:
+        """Open one of the API's streams (exec, attach) over a WebSocket.
+
+        Raises:
+            ApiRefusedError: The server refuses it.
+            ClusterError: The server could not be reached.
+        """
+        _, url, headers, *_ = self._client.param_serialize(
+            method="GET",
+            resource_path=path,
+            query_params=list(query),
+            header_params={},
+            auth_settings=["BearerToken"],
+        )
+        try:
+            return WSClient(self._client.configuration, get_websocket_url(url), headers, False, binary=True)
+        except WebSocketBadStatusException as error:
+            raise _refused(error.status_code, error.resp_body, "GET", path) from error
+        except (WebSocketException, OSError) as error:
+            raise self.unreachable(error) from error
+
+    def _serialized(
+        self, method: str, path: str, query: Mapping[str, str] | None, body: Any, content_type: str
+    ) -> tuple[Any, Any, Any, Any, Any]:
+        return self._client.param_serialize(
             method=method,
             resource_path=path,
             query_params=list((query or {}).items()),
@@ -106,18 +158,24 @@ class KubeApi:
             body=body,
             auth_settings=["BearerToken"],
         )
+
+    def _send(
+        self, method: str, path: str, query: Mapping[str, str] | None, body: Any, content_type: str, timeout: float
+    ) -> bytes:
+        params = self._serialized(method, path, query, body, content_type)
         try:
             response = self._client.call_api(*params, _request_timeout=timeout)
             data = bytes(response.read() or b"")
         except ApiException as error:
             raise _refused(error.status or 0, error.body, method, path) from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise self._unreachable(error) from error
+            raise self.unreachable(error) from error
         if response.status >= 400:
             raise _refused(response.status, data, method, path)
         return data
 
-    def _unreachable(self, error: Exception) -> ClusterError:
+    def unreachable(self, error: Exception) -> ClusterError:
+        """What to say when the server, or a stream through it, cannot be reached."""
         cause = getattr(error, "reason", None) or error
         words = str(cause).rsplit(": ", 1)[-1]
         return ClusterError(
