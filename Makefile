@@ -43,7 +43,7 @@ check: setup-dev  ## run the static checks
 	$(BIN)/mypy
 
 conformance: setup-dev  ## compare the embedded ingress with what a real ingress-nginx was seen to do
-	$(BIN)/python -m tests.conformance
+	$(LABCTL) conformance --corpus tests/conformance/corpus
 
 bench: setup-dev  ## print the benchmarks' ratios (needs nginx, wrk and hey)
 	$(BIN)/python -m tests.benchmarks

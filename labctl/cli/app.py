@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import typer
 
-from labctl.cli import cluster, files, labs, probe
+from labctl.cli import cluster, conformance, files, labs, probe
 
 app = typer.Typer(
     name="labctl",
@@ -25,6 +25,7 @@ _PANELS: dict[str, dict[str, Callable[..., int]]] = {
         "clean": labs.clean,
         "probe": probe.probe,
     },
+    "Ingress": {"conformance": conformance.conformance},
     "Files and facts": {
         "init": files.init,
         "kubeconfig": files.kubeconfig,

@@ -21,6 +21,7 @@ ROWS: tuple[frozenset[str], ...] = (
     frozenset({"verdict"}),
     frozenset({"k3s", "ingress", "lab"}),
     frozenset({"embedded"}),
+    frozenset({"conformance"}),
     frozenset({"providers"}),
     frozenset({"workflows"}),
     frozenset({"report"}),

@@ -19,6 +19,7 @@ from typing import Any, cast
 
 import uvloop
 
+from labctl.conformance import world
 from labctl.embedded.cni import PodPort
 from labctl.embedded.http.messages import Flow
 from labctl.embedded.ingress.controller.certificates import fake_certificate
@@ -26,7 +27,6 @@ from labctl.embedded.ingress.controller.controller import Controller
 from labctl.embedded.ingress.controller.flags import parse_flags
 from labctl.embedded.ingress.controller.identity import Identity
 from labctl.embedded.ingress.proxy.client import ClientConnection
-from tests.conformance import world
 from tests.conformance.memory import MemoryClientset
 
 Json = dict[str, Any]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from labctl.conformance import world
 from labctl.embedded.ingress.annotations.extract import extract
 from labctl.embedded.ingress.compiler.compiler import Compiler
 from labctl.embedded.ingress.compiler.parsed import ParsedIngress, parse_ingress
@@ -12,7 +13,6 @@ from labctl.embedded.ingress.controller.flags import Flags
 from labctl.embedded.ingress.controller.store import ObjectStore
 from labctl.embedded.ingress.log import LogLine
 from labctl.embedded.ingress.model import Certificate, Configuration
-from tests.conformance import world
 from tests.conformance.memory import MemoryClientset
 
 Json = dict[str, Any]

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from labctl.conformance import world
 from labctl.embedded.ingress.controller.equality import needs_reload, same_backends
-from tests.conformance import world
 from tests.unit.embedded_ingress.cluster import Cluster, Json, ingress, path
 
 

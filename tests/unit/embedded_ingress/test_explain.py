@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from labctl.conformance import world
 from labctl.embedded.ingress.controller.flags import Flags
 from labctl.embedded.ingress.explain import Snapshot, explain, routes, snapshot
-from tests.conformance import world
 from tests.conformance.memory import resource_of
 from tests.unit.embedded_ingress.cluster import Json, ingress, path
 

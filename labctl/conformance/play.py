@@ -1,46 +1,27 @@
-"""Runs cases against a world and collects what differs."""
+"""Plays cases on a target and collects what differs."""
 
 from __future__ import annotations
 
 import asyncio
-import itertools
 import json
+import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.conformance.compare import Comparison, Difference, admission, normalised
-from tests.conformance.corpus import Case
-from tests.conformance.harness import World
+from labctl.conformance.compare import Comparison, Difference, admission
+from labctl.conformance.corpus import Case
+from labctl.conformance.target import Progress, Target, View, World
+from labctl.model.conformance import Agreement, CaseReport, Mismatch
 
 Json = dict[str, Any]
-_PATIENT = 5.0  # seconds of waiting from which a case runs beside others
-_SYNC_SECONDS = 3.0
-_QUIET = 0.02
-_SETTLE_SECONDS = 0.5
-_SLOTS = 40
+_PATIENT = 5.0  # seconds of waiting from which a case is played beside others
 _DICE = 60
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """A case's differences.
-
-    Attributes:
-        case: The case.
-        differences: For each one where it is, what was recorded, and what came.
-    """
-
-    case: Case
-    differences: tuple[tuple[str, Difference], ...]
-
-    def failures(self) -> list[Json]:
-        """In the report's form."""
-        return [
-            {"case": self.case.name, "request": where, "expected": {what: wanted}, "got": {what: found}}
-            for where, (what, wanted, found) in self.differences
-        ]
+class NotAskedError(Exception):
+    """The rest of a case cannot be played; the message says why."""
 
 
 @dataclass(slots=True)
@@ -48,13 +29,18 @@ class Run:
     """One case on its way.
 
     Attributes:
+        found: What differs: where, and what.
+        asked: How many requests and actions were compared.
+        not_asked: Why others were not.
         pods: Which pods play the parts of the recorded ones, where chance had given them out.
     """
 
     case: Case
     world: World
-    sentinels: Any = field(default_factory=lambda: itertools.count(1))
+    view: View = View()
     found: list[tuple[str, Difference]] = field(default_factory=list)
+    asked: int = 0
+    not_asked: list[str] = field(default_factory=list)
     pods: dict[str, str] = field(default_factory=dict)
 
     def note(self, where: str, differences: Iterable[Difference]) -> None:
@@ -62,10 +48,21 @@ class Run:
         self.found += [(where, difference) for difference in differences]
 
     async def play(self) -> None:
-        """Apply the manifests, then go through the results."""
+        """Apply the manifests, then go through the results.
+
+        Raises:
+            NotAskedError: The target refuses the case's objects where the recording's API took them.
+        """
         await self._apply_manifests()
-        comparison = Comparison(self.case)
+        comparison = Comparison(self.case, self.view)
         for entry in self.case.results:
+            reason = self.world.refuses(entry)
+            if reason:
+                self.not_asked.append(reason)
+                if _changes(entry):
+                    break  # what follows was recorded in a world that this one cannot be brought to
+                continue
+            self.asked += 1
             if "action" in entry:
                 got = await self._act(entry)
                 where = json.dumps({name: entry[name] for name in entry if name not in {"observed", "objs", "obj"}})
@@ -81,36 +78,33 @@ class Run:
         answers = {(entry["kind"], entry["name"]): entry for entry in data["apply"]}
         for obj in data["manifests"]:
             if one_by_one:
-                self.world.tick()
+                await self.world.tick()
             recorded = answers.get((obj["kind"], obj["metadata"]["name"]), {})
-            where = f"apply {obj['kind']}/{obj['metadata']['name']}"
-            if recorded.get("admission_webhook") is not None and "configmap" not in data:
-                wanted, got = admission(recorded["admission_webhook"]), admission(self.world.admit(obj))
-                if wanted != got:
-                    self.note(where, [("admission_webhook", wanted, got)])
+            self._compare_admission(obj, recorded)
             status = self.world.apply(obj)
             if recorded and status // 100 != recorded["api_status"] // 100:
-                self.note(where, [("api_status", recorded["api_status"], status)])
+                where = f"apply {obj['kind']}/{obj['metadata']['name']}"
+                self._refused(where, recorded, status)
             await asyncio.sleep(0)
-        synced = await self._synced(_SYNC_SECONDS if data["synced"] else 0.3)
+        synced = await self.world.synced(expected=data["synced"])
         if synced != data["synced"]:
             self.note("apply", [("synced", data["synced"], synced)])
 
-    async def _synced(self, seconds: float) -> bool:
-        """Whether an Ingress created now becomes routable."""
-        number = next(self.sentinels)
-        host = f"sentinel-{number}.test"
-        backend = {"service": {"name": "svc-a", "port": {"number": 80}}}
-        rule = {"host": host, "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}
-        self.world.apply(
-            {
-                "apiVersion": "networking.k8s.io/v1",
-                "kind": "Ingress",
-                "metadata": {"name": f"zzz-sentinel-{number}", "namespace": "default"},
-                "spec": {"ingressClassName": "nginx", "rules": [rule]},
-            }
-        )
-        return await self.world.until(lambda: self.world.serves(host), seconds)
+    def _compare_admission(self, obj: Json, recorded: Json) -> None:
+        if recorded.get("admission_webhook") is None or "configmap" in self.case.data:
+            return
+        answer = self.world.admit(obj)
+        if answer is None:
+            return
+        wanted, got = admission(recorded["admission_webhook"]), admission(answer)
+        if wanted != got:
+            self.note(f"apply {obj['kind']}/{obj['metadata']['name']}", [("admission_webhook", wanted, got)])
+
+    def _refused(self, where: str, recorded: Json, status: int) -> None:
+        """The API answered otherwise; where the recorded webhook refused too, that is agreement, and the end."""
+        if not self.view.wire and not (recorded.get("admission_webhook") or {"allowed": True})["allowed"]:
+            raise NotAskedError("refused by the cluster's webhook, as the recorded webhook would have")
+        self.note(where, [("api_status", recorded["api_status"], status)])
 
     # Actions
 
@@ -125,7 +119,7 @@ class Run:
             await asyncio.sleep(entry["s"])
             return {}
         if action == "sync":
-            return {"synced": await self._synced(_SYNC_SECONDS)}
+            return {"synced": await self.world.synced(expected=True)}
         if action == "get":
             obj = self.world.read(entry["path"])
             return {"result": (obj or {}).get(entry["field"]) if "field" in entry else obj}
@@ -138,7 +132,7 @@ class Run:
         return dict(entry["observed"])
 
     async def _change(self, entry: Json) -> Json:
-        action, log, reloads = entry["action"], len(self.world.lines), self.world.reloads()
+        action, log, reloads = entry["action"], self.world.log_mark(), self.world.reloads()
         api: Any
         if action == "apply":
             api = [[obj["metadata"]["name"], self.world.apply(obj)] for obj in entry["objs"]]
@@ -148,8 +142,7 @@ class Run:
             api = self.world.scale(entry["svc"], entry["pods"])
         else:
             api = self.world.configure(entry["data"])
-        await asyncio.sleep(_QUIET)
-        await self.world.until(self.world.idle, _SETTLE_SECONDS)
+        await self.world.settle()
         return {"api": api, "reloads": self.world.reloads() - reloads, "log": self.world.log_lines(log)}
 
     async def _own_port(self, entry: Json) -> Json:
@@ -162,7 +155,7 @@ class Run:
         else:
             lines = body.splitlines() if "grep" in entry else [body]
         if "grep" in entry:
-            lines = self.world.grep(lines, entry["grep"])
+            lines = [line for line in lines if re.search(entry["grep"], line)]
         return {"status": got.get("status"), "headers": got.get("headers", []), "lines": lines}
 
     # Requests
@@ -210,6 +203,11 @@ class Run:
         return self.pods.get(recorded) == got
 
 
+def _changes(entry: Json) -> bool:
+    """Whether an entry is an action after which other answers are to be expected."""
+    return entry.get("action") == "config" or str(entry.get("path", "")).strip("/").startswith(("down", "up", "delay"))
+
+
 def _varied(request: Json, number: int) -> Json:
     vary = request.get("vary")
     if not vary:
@@ -221,33 +219,55 @@ def _varied(request: Json, number: int) -> Json:
     return {**request, "headers": {**headers, vary.get("name", vary["what"]): value}}
 
 
-async def run_case(case: Case, slot: int = 0) -> Outcome:
-    """Run one case in a world of its own."""
-    world = World(case.data.get("controller_flags") or (), case.data.get("configmap") or {}, slot=slot)
-    await world.start()
-    run = Run(case, world)
+async def play_case(target: Target, case: Case, listed: Mapping[str, str], slot: int = 0) -> CaseReport:
+    """Play one case in a world of its own.
+
+    Args:
+        target: Where.
+        case: What.
+        listed: Cases that are known to differ, each with the reason.
+        slot: Tells worlds apart that exist at the same time.
+    """
+    reason = target.refuses(case)
+    if reason:
+        return CaseReport(case.group, case.name, Agreement.SKIPPED, reason=reason)
+    world = target.world(case, slot)
+    run = Run(case, world, target.view)
     try:
+        await world.start()
         await run.play()
+    except NotAskedError as error:
+        return CaseReport(case.group, case.name, Agreement.SKIPPED, reason=str(error))
     finally:
         await world.stop()
-    return Outcome(case, tuple(run.found))
+    return _told(run, listed)
 
 
-async def run_all(cases: Sequence[Case], *, progress: Any = None) -> list[Outcome]:
-    """Run cases one after the other, those that mostly wait beside them."""
-    patient = [case for case in cases if case.patience >= _PATIENT]
-    waiting = [asyncio.create_task(run_case(case, 1 + slot % _SLOTS)) for slot, case in enumerate(patient)]
-    outcomes = []
-    for case in cases:
-        if case not in patient:
-            outcomes.append(await run_case(case))
-            if progress is not None:
-                progress(outcomes[-1])
-    for task in waiting:
-        outcomes.append(await task)
-        if progress is not None:
-            progress(outcomes[-1])
-    return outcomes
+def _told(run: Run, listed: Mapping[str, str]) -> CaseReport:
+    case, missed = run.case, tuple(Mismatch(where, *difference) for where, difference in run.found)
+    if not missed and not run.asked and run.not_asked:
+        return CaseReport(case.group, case.name, Agreement.SKIPPED, reason=run.not_asked[0])
+    reason = listed.get(case.name, "") if missed else "; ".join(dict.fromkeys(run.not_asked))
+    agreement = Agreement.PASSED if not missed else Agreement.LISTED if reason else Agreement.FAILED
+    return CaseReport(case.group, case.name, agreement, missed, reason, len(run.not_asked))
 
 
-__all__ = ["Outcome", "Run", "normalised", "run_all", "run_case"]
+async def play_all(
+    target: Target, cases: Sequence[Case], *, listed: Mapping[str, str], progress: Progress
+) -> list[CaseReport]:
+    """Play cases one after the other, those that mostly wait beside them where the target allows it."""
+    patient = [case for case in cases if case.patience >= _PATIENT] if target.slots else []
+    waiting = {
+        case.name: asyncio.create_task(play_case(target, case, listed, 1 + number % target.slots))
+        for number, case in enumerate(patient)
+    }
+    reports = []
+    try:
+        for case in cases:
+            task = waiting.get(case.name)
+            reports.append(await (task if task is not None else play_case(target, case, listed)))
+            progress(reports[-1])
+    finally:
+        for task in waiting.values():
+            task.cancel()
+    return reports

@@ -118,3 +118,15 @@ def standing_objects() -> Iterator[Json]:
 def _standing(name: str, addresses: list[str]) -> Iterator[Json]:
     yield service(name)
     yield endpoint_slice(name, [(address, True) for address in addresses])
+
+
+def sentinel(name: str, host: str, *, namespace: str = "default", ingress_class: str = "nginx") -> Json:
+    """An Ingress whose host is routable once everything before it has been taken in."""
+    backend = {"service": {"name": "svc-a", "port": {"number": 80}}}
+    rule = {"host": host, "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "Ingress",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {"ingressClassName": ingress_class, "rules": [rule]},
+    }

@@ -14,8 +14,8 @@ from typing import Any
 
 from cryptography import x509
 
-from tests.conformance import material, world
-from tests.conformance.echo import load_pair
+from labctl.conformance import material, world
+from labctl.conformance.echo import load_pair
 
 Json = dict[str, Any]
 Dial = Callable[[int], tuple[str, int]]

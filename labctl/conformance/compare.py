@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from labctl.conformance.corpus import Case
+from labctl.conformance.target import View
 from labctl.verdict.special import chi_square_tail
-from tests.conformance.corpus import Case
 
 Json = dict[str, Any]
 Difference = tuple[str, Any, Any]
@@ -17,8 +18,16 @@ Difference = tuple[str, Any, Any]
 _NOT_COMPARED = frozenset({"content-length", "transfer-encoding", "date", "x-pod"})
 """Framing and time; the pod is compared by itself."""
 
+_POD_HEADERS = frozenset({"content-type", "server", "x-pod"})
+"""What another echo image's answer has otherwise by its own choice."""
+
+_HOP_BY_HOP = frozenset({"connection", "keep-alive", "x-pod"})
+"""How a proxy handles its own connections, and the recorded echo pods' name: compared only where all bytes can be."""
+
 _RANDOM_ID = re.compile(r"[0-9a-f]{32}")
 _STICKY = re.compile(r"[0-9a-f]{32}\|[0-9a-f]{32}|[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+")
+_STICKY_BACKEND = re.compile(r"\*\|[0-9a-f]{32}")
+"""An affinity cookie names a hash of the backend's name, which has the namespace in it."""
 _EXPIRES = re.compile(r"(?i)expires=[^;]+")
 _SIGNIFICANCE = 1e-5
 
@@ -28,9 +37,11 @@ class Comparison:
 
     Args:
         case: The case.
+        view: How much of an answer can be seen.
     """
 
-    def __init__(self, case: Case) -> None:
+    def __init__(self, case: Case, view: View = View()) -> None:  # noqa: B008 - frozen
+        self._view = view
         text = str(case.data["manifests"]) + str(case.data.get("configmap", ""))
         self._uneven = "ewma" in text
         self._hashed = "upstream-hash-by" in text
@@ -41,7 +52,7 @@ class Comparison:
         """All differences between a recorded result and what came."""
         recorded: Json = entry["observed"]
         if "action" in entry:
-            return list(_action(entry["action"], recorded, got))
+            return list(_action(entry["action"], recorded, got, self._view))
         if "status_histogram" in recorded:
             return list(self._histograms(recorded, got))
         return list(self._single(entry["request"], recorded, got))
@@ -52,12 +63,12 @@ class Comparison:
         if ("error" in recorded) != ("error" in got):
             yield "error", recorded.get("error"), got.get("error", got.get("status"))
             return
-        for name in ("status", "reason"):
+        for name in ("status", "reason") if self._view.wire else ("status",):
             if recorded.get(name) != got.get(name):
                 yield name, recorded.get(name), got.get(name)
         if _truncated(recorded) != _truncated(got):
             yield "body_framing", recorded.get("body_framing"), got.get("body_framing")
-        wanted, found = _headers(recorded), _headers(got)
+        wanted, found = _headers(recorded, self._view), _headers(got, self._view)
         if wanted != found:
             yield "headers", wanted, found
         pods = recorded.get("pod"), got.get("pod")
@@ -65,15 +76,15 @@ class Comparison:
             self._singles.setdefault(str(request), []).append((str(pods[0])[:1], str(pods[1])[:1]))
         elif self._pod(pods[0]) != self._pod(pods[1]):
             yield "pod", *pods
-        yield from _seen(recorded.get("backend_saw"), got.get("backend_saw"), request)
+        yield from _seen(recorded.get("backend_saw"), got.get("backend_saw"), self._view)
         yield from _bodies(recorded, got)
         if recorded.get("tls") != got.get("tls"):
             yield "tls", recorded.get("tls"), got.get("tls")
-        yield from _websocket(recorded.get("first_ws_message"), got.get("first_ws_message"), request)
+        yield from _websocket(recorded.get("first_ws_message"), got.get("first_ws_message"), self._view)
 
     def _pod(self, pod: str | None) -> str | None:
         """A pod as far as the rules decide it: its Service's family, or itself where a hash chooses it."""
-        return pod if pod is None or self._hashed else pod[:1]
+        return pod if pod is None or (self._hashed and self._view.wire) else pod[:1]
 
     def pooled(self) -> Iterable[tuple[str, Difference]]:
         """Differences between requests that were sent one by one and that chance decides, taken together."""
@@ -92,7 +103,7 @@ class Comparison:
             yield "service_histogram", families[0], families[1]
         pods = [part["pod_histogram"] for part in (recorded, got)]
         if self._hashed and recorded["status_histogram"].keys() == {"200"}:
-            if pods[0] != pods[1] and len(pods[0]) == 1:
+            if len(pods[0]) == 1 and (pods[0] != pods[1] if self._view.wire else len(pods[1]) != 1):
                 yield "pod_histogram", pods[0], pods[1]
         elif not self._uneven and not _even_alike(*pods):
             yield "pod_histogram", pods[0], pods[1]
@@ -153,10 +164,21 @@ def _truncated(observed: Json) -> bool:
     return "truncated" in str(observed.get("body_framing"))
 
 
-def _headers(observed: Json) -> list[list[str]]:
+def _headers(observed: Json, view: View) -> list[list[str]]:
     """Headers that do not depend on the body's framing, with what is random masked."""
     kept = [pair for pair in observed.get("headers", ()) if pair[0].lower() not in _NOT_COMPARED]
-    return [[name, _masked(name, value)] for name, value in kept]
+    if not view.wire and observed.get("pod") is not None:
+        kept = [pair for pair in kept if pair[0].lower() not in _POD_HEADERS]
+    return _comparable([[name, _masked(name, value)] for name, value in kept], view)
+
+
+def _comparable(headers: list[list[str]], view: View) -> list[list[str]]:
+    """Headers in wire order, or as a sorted list in lower case where that cannot be seen."""
+    if view.wire:
+        return headers
+    return sorted(
+        [name.lower(), _STICKY_BACKEND.sub("*", value)] for name, value in headers if name.lower() not in _HOP_BY_HOP
+    )
 
 
 def _masked(name: str, value: str) -> str:
@@ -172,24 +194,23 @@ def _masked(name: str, value: str) -> str:
     return re.sub(r"(.)\1{99,}\.\.\.\(\d+ bytes\)", r"\1...", value)
 
 
-def _seen(recorded: Json | None, got: Json | None, request: Json) -> Iterable[Difference]:
-    """What the pod saw."""
+def _seen(recorded: Json | None, got: Json | None, view: View) -> Iterable[Difference]:
+    """What the pod saw, as far as it tells."""
     if recorded is None or got is None:
-        if recorded is not got and not (recorded is None and got is not None):
+        if view.wire and recorded is not got and not (recorded is None and got is not None):
             yield "backend_saw", recorded, got
         return
     for name in ("method", "path", "proto", "host", "tls", "body_len", "chunked_in"):
-        if recorded.get(name) != got.get(name):
+        if (view.wire or got.get(name) is not None) and recorded.get(name) != got.get(name):
             yield f"backend_saw.{name}", recorded.get(name), got.get(name)
-    yield from _request_headers("backend_saw.headers", recorded["headers"], got["headers"], request)
+    yield from _request_headers("backend_saw.headers", recorded["headers"], got["headers"], view)
 
 
 def _request_headers(
-    what: str, recorded: Sequence[Sequence[str]], got: Sequence[Sequence[str]], request: Json
+    what: str, recorded: Sequence[Sequence[str]], got: Sequence[Sequence[str]], view: View
 ) -> Iterable[Difference]:
-    del request
-    wanted = [[name, _request_value(name, value)] for name, value in recorded]
-    found = [[name, _request_value(name, value)] for name, value in got]
+    wanted = _comparable([[name, _request_value(name, value)] for name, value in recorded], view)
+    found = _comparable([[name, _request_value(name, value)] for name, value in got], view)
     if wanted != found:
         yield what, wanted, found
 
@@ -208,12 +229,12 @@ def _bodies(recorded: Json, got: Json) -> Iterable[Difference]:
         yield "body", recorded["body"], got.get("body")
 
 
-def _websocket(recorded: Json | None, got: Json | None, request: Json) -> Iterable[Difference]:
+def _websocket(recorded: Json | None, got: Json | None, view: View) -> Iterable[Difference]:
     if recorded is None or got is None:
         if recorded is not got:
             yield "first_ws_message", recorded, got
         return
-    yield from _request_headers("first_ws_message.headers", recorded["headers"], got["headers"], request)
+    yield from _request_headers("first_ws_message.headers", recorded["headers"], got["headers"], view)
 
 
 # Actions
@@ -230,9 +251,10 @@ def normalised(text: str) -> str:
     return _VOLATILE.sub("*", _CONFIGURATION.sub("nginx-cfg*", text))
 
 
-def _action(action: str, recorded: Json, got: Json) -> Iterable[Difference]:
+def _action(action: str, recorded: Json, got: Json, view: View) -> Iterable[Difference]:
     if action in {"apply", "delete", "scale", "config"}:
-        yield from _change(recorded, got)
+        if view.wire:
+            yield from _change(recorded, got)
     elif action == "admission":
         wanted, found = admission(recorded["result"]), admission(got["result"])
         if wanted != found:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import re
 import tempfile
 from collections.abc import Callable, Sequence
@@ -10,6 +11,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
+from labctl.conformance import world
+from labctl.conformance.client import Client
+from labctl.conformance.corpus import Case
+from labctl.conformance.echo import EchoPods
+from labctl.conformance.material import with_material
+from labctl.conformance.target import View, World
 from labctl.embedded.api.server import build_registry
 from labctl.embedded.clientset import ApiError
 from labctl.embedded.cni import PodPort
@@ -23,11 +30,6 @@ from labctl.embedded.ingress.controller.webhook import review
 from labctl.embedded.ingress.model import Certificate
 from labctl.embedded.kinds.settings import ClusterSettings
 from labctl.env import Clock
-from tests.conformance import world
-from tests.conformance.client import Client
-from tests.conformance.echo import EchoPods
-from tests.conformance.material import with_material
-from tests.conformance.memory import resource_of
 
 Json = dict[str, Any]
 
@@ -43,6 +45,22 @@ _FLAGS = (
 )
 _KLOG = re.compile(r"[IWEF]\d{4} \d\d:\d\d:\d\d\.\d+\s+\d+ (.*)")
 _fake: list[Certificate] = []
+_SYNC_SECONDS = 3.0
+_UNSYNCED_SECONDS = 0.3
+_QUIET = 0.02
+_SETTLE_SECONDS = 0.5
+_SLOTS = 40
+_RESOURCES = {
+    "ConfigMap": "configmaps",
+    "EndpointSlice": "endpointslices.discovery.k8s.io",
+    "Ingress": "ingresses.networking.k8s.io",
+    "IngressClass": "ingressclasses.networking.k8s.io",
+    "Namespace": "namespaces",
+    "Node": "nodes",
+    "Pod": "pods",
+    "Secret": "secrets",
+    "Service": "services",
+}
 
 
 class _NoPods:
@@ -73,7 +91,7 @@ class _Accepted(asyncio.Protocol):
         protocol.connection_made(transport)
 
 
-class World:
+class LocalWorld:
     """Everything that one case needs, started and stopped together.
 
     Args:
@@ -97,6 +115,7 @@ class World:
         self._servers: list[asyncio.Server] = []
         self._ports: dict[int, tuple[str, int]] = {}
         self._seed = seed
+        self._sentinels = itertools.count(1)
         self.controller: Controller
         self.client = Client(self._dial, self.addresses)
 
@@ -160,14 +179,14 @@ class World:
 
     # Actions
 
-    def tick(self) -> None:
+    async def tick(self) -> None:
         """Let objects created from now on be a second younger."""
         self._now += timedelta(seconds=1)
 
     def apply(self, obj: Json) -> int:
         """Create or update; returns the API's status."""
         prepared = with_material(obj)
-        resource, metadata = resource_of(prepared), prepared["metadata"]
+        resource, metadata = _RESOURCES[prepared["kind"]], prepared["metadata"]
         known = self._clientset.get(resource, metadata.get("namespace", ""), metadata["name"])
         try:
             if known is None:
@@ -182,7 +201,7 @@ class World:
         """Delete; returns the API's status."""
         metadata = obj["metadata"]
         try:
-            self._clientset.delete(resource_of(obj), metadata.get("namespace", ""), metadata["name"])
+            self._clientset.delete(_RESOURCES[obj["kind"]], metadata.get("namespace", ""), metadata["name"])
         except ApiError as error:
             return error.code
         return 200
@@ -223,19 +242,30 @@ class World:
         found = [event for event in self._clientset.list("events") if event["involvedObject"]["name"] in names]
         return [[event["type"], event["reason"], event["message"], event["involvedObject"]["name"]] for event in found]
 
-    def serves(self, host: str) -> bool:
+    def _serves(self, host: str) -> bool:
         """Whether the data plane has a server of that name."""
         configuration = self.controller.configuration
         return configuration is not None and host in configuration.servers
 
-    def grep(self, lines: Sequence[str], pattern: str) -> list[str]:
-        """Lines that match."""
-        expression = re.compile(pattern)
-        return [line for line in lines if expression.search(line)]
+    def refuses(self, entry: Json) -> str:
+        """Nothing but what only the recording's own tools did."""
+        return "" if entry.get("action") != "curl" else "curl is not run here"
 
-    def idle(self) -> bool:
-        """Whether the controller has taken all changes in."""
-        return self.controller.idle
+    async def settle(self) -> None:
+        """Wait until the controller has taken all changes in."""
+        await asyncio.sleep(_QUIET)
+        await self._until(lambda: self.controller.idle, _SETTLE_SECONDS)
+
+    async def synced(self, *, expected: bool) -> bool:
+        """Whether an Ingress created now becomes routable."""
+        number = next(self._sentinels)
+        host = f"sentinel-{number}.test"
+        self.apply(world.sentinel(f"zzz-sentinel-{number}", host))
+        return await self._until(lambda: self._serves(host), _SYNC_SECONDS if expected else _UNSYNCED_SECONDS)
+
+    def log_mark(self) -> int:
+        """How many lines there are."""
+        return len(self.lines)
 
     def reloads(self) -> int:
         """How often the configuration has been reloaded."""
@@ -250,7 +280,7 @@ class World:
         metadata = {"name": "ingress-nginx-controller", "namespace": "ingress-nginx"}
         return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
 
-    async def until(self, done: Callable[[], bool], seconds: float) -> bool:
+    async def _until(self, done: Callable[[], bool], seconds: float) -> bool:
         """Wait for something; False when it has not happened in time."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
@@ -283,3 +313,29 @@ class _Network(_NoPods):
 
     def remove_pod(self, uid: str) -> None:
         raise NotImplementedError
+
+
+class LocalTarget:
+    """The embedded controller, with an API, pods and sockets of its own for each case; no cluster has to be up."""
+
+    view = View()
+    slots = _SLOTS
+
+    def describe(self) -> str:
+        """What it is."""
+        return "the embedded ingress"
+
+    async def prepare(self, cases: Sequence[Case]) -> None:
+        """Nothing: each case brings its own."""
+
+    def refuses(self, case: Case) -> str:
+        """Nothing is refused."""
+        del case
+        return ""
+
+    def world(self, case: Case, slot: int) -> World:
+        """The case's own cluster."""
+        return LocalWorld(case.data.get("controller_flags") or (), case.data.get("configmap") or {}, slot=slot)
+
+    async def close(self) -> None:
+        """Nothing is left."""

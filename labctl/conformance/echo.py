@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.conformance import material, world
+from labctl.conformance import material, world
 
 _WEBSOCKET = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
@@ -200,7 +200,7 @@ async def _websocket(
 ) -> None:
     """Accept, and send what was seen as the first message."""
     key = fields.get("sec-websocket-key", "").encode()
-    accept = base64.b64encode(hashlib.sha1(key + _WEBSOCKET).digest()).decode()
+    accept = base64.b64encode(hashlib.sha1(key + _WEBSOCKET, usedforsecurity=False).digest()).decode()
     lines = [
         "HTTP/1.1 101 Switching Protocols",
         "Upgrade: websocket",

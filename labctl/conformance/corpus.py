@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from labctl.errors import UsageError
+
 Json = dict[str, Any]
-BUNDLED = Path(__file__).parent / "corpus"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +50,24 @@ def load(directory: Path) -> Iterator[Case]:
     """All cases of a directory, by group.
 
     Raises:
-        FileNotFoundError: There is no group in it.
+        UsageError: There is no group in it, or a file is none.
     """
     files = sorted([*directory.glob("*.json"), *directory.glob("*.json.gz")])
     if not files:
-        raise FileNotFoundError(f"{directory} holds no <group>.json")
+        raise UsageError(f"{directory} holds no <group>.json", hint="--corpus takes a directory with recorded cases")
     for path in files:
+        yield from _group(path)
+
+
+def _group(path: Path) -> Iterator[Case]:
+    try:
         data = path.read_bytes()
         group: Mapping[str, Any] = json.loads(gzip.decompress(data) if path.suffix == ".gz" else data)
-        for case in group["cases"]:
-            yield Case(str(group["group"]), case)
+        cases = [Case(str(group["group"]), case) for case in group["cases"]]
+        for case in cases:
+            missing = {"name", "manifests", "results", "apply", "synced"} - case.data.keys()
+            if missing:
+                raise KeyError(f"a case without {', '.join(sorted(missing))}")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UsageError(f"{path} is no group of recorded cases: {error}") from error
+    yield from cases

@@ -1,0 +1,1 @@
+"""An ingress controller held against recordings of a real ingress-nginx."""
