@@ -15,6 +15,7 @@ ROWS: tuple[frozenset[str], ...] = (
     frozenset({"errors", "secrets"}),
     frozenset({"events", "env"}),
     frozenset({"waiting"}),
+    frozenset({"download"}),
     frozenset({"config"}),
     frozenset({"objects"}),
     frozenset({"ssh", "kube", "probe"}),
