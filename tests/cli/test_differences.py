@@ -110,9 +110,9 @@ def test_http_1_1_only(study: Shell) -> None:
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     context.set_alpn_protocols(["h2", "http/1.1"])
-    for place in (API, ("127.0.66.10", 30443)):
+    for place, protocol in ((API, "http/1.1"), (("127.0.66.10", 30443), "h2")):
         with socket.create_connection(place, timeout=5) as plain, context.wrap_socket(plain) as tls:
-            assert tls.selected_alpn_protocol() == "http/1.1", place
+            assert tls.selected_alpn_protocol() == protocol, place
 
 
 def test_foreign_certificates_fail_in_the_handshake(study: Shell, tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def _usual_line(exchange: Exchange, writer: ResponseWriter) -> str:
     """A line in the default format, which nearly everyone has: written in one go, for it is done for every request."""
     head, tries = exchange.head, exchange.tries
     fields, user = head.fields, exchange.variables.get("remote_user")
-    request = f"{head.method} {head.target} HTTP/1.{head.minor}"
+    request = f"{head.method} {head.target} {head.protocol}"
     referer, agent = fields.get("referer", "-"), fields.get("user-agent", "-")
     if len(tries) == 1:
         seconds, statuses = exchange.upstream_seconds, exchange.upstream_statuses

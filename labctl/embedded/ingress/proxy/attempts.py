@@ -6,14 +6,12 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
-from labctl.embedded.ingress.proxy.response import ResponseWriter
-
 if TYPE_CHECKING:
-    from labctl.embedded.ingress.proxy.client import ClientConnection
     from labctl.embedded.ingress.proxy.exchange import Exchange
     from labctl.embedded.ingress.proxy.plan import LocationPlan
     from labctl.embedded.ingress.proxy.plane import Generation
     from labctl.embedded.ingress.proxy.request_headers import RequestHeaders
+    from labctl.embedded.ingress.proxy.requester import Requester
     from labctl.embedded.ingress.proxy.upstream import UpstreamConnection
 
 _NOT_IDEMPOTENT = frozenset({"POST", "LOCK", "PATCH"})
@@ -47,13 +45,13 @@ class Attempts:
         "writer",
     )
 
-    def __init__(self, client: ClientConnection, exchange: Exchange, generation: Generation) -> None:
+    def __init__(self, client: Requester, exchange: Exchange, generation: Generation) -> None:
         self.client = client
         self.exchange = exchange
         self.generation = generation
         self.header_limit = 4096
         self.is_head = exchange.method == "HEAD"
-        self.writer = ResponseWriter(client, exchange, generation)
+        self.writer = client.writer(exchange, generation)
         self.started_response = False
         self._plan: LocationPlan | None = None
         self._connection: UpstreamConnection | None = None

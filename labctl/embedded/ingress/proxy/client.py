@@ -12,6 +12,7 @@ from labctl.embedded.ingress.proxy.answers import Answer
 from labctl.embedded.ingress.proxy.exchange import Exchange
 from labctl.embedded.ingress.proxy.forward import Forwarder
 from labctl.embedded.ingress.proxy.head import Head, end_of_head, parse_head, too_large
+from labctl.embedded.ingress.proxy.http2 import Http2Connection, is_preface
 from labctl.embedded.ingress.proxy.response import ResponseWriter
 
 if TYPE_CHECKING:
@@ -171,6 +172,8 @@ class ClientConnection(asyncio.Protocol):
 
     def _read_request(self, data: bytes) -> None:
         """Serve the requests that the bytes hold, as far as they can be served at once."""
+        if not self._requests and data[:1] == b"P" and self._begins_http2(data):
+            return
         while data and self._forwarder is None and not self._closing:
             if data[0] in b"\r\n":
                 data = data.lstrip(b"\r\n")
@@ -182,6 +185,21 @@ class ClientConnection(asyncio.Protocol):
             self._serve(data[:end].decode("latin-1"), data[end:])
             data, self._buffer = self._buffer, b""
         self._buffer = data
+
+    def _begins_http2(self, data: bytes) -> bool:
+        """Whether a client without TLS speaks HTTP/2 at once (ngx_http_wait_request_handler), or may yet do so."""
+        begins = is_preface(data) if self._tls is None and self._generation.settings.use_http2 else False
+        if begins is None:
+            self._buffer = data
+        elif begins:
+            wire, self._wire = self._wire, None
+            self._plane.closed(self)
+            self._plane.deadlines.forget(self)
+            connection = Http2Connection(self._plane, self.flow, self._server_port, None)
+            cast(asyncio.Transport, wire).set_protocol(connection)
+            connection.attach(cast(Wire, wire))
+            connection.data_received(data)
+        return begins is not False
 
     def _incomplete(self, data: bytes) -> None:
         """A head that is not whole yet: wait, unless it can be judged already."""
@@ -290,6 +308,10 @@ class ClientConnection(asyncio.Protocol):
         )
 
     # Responses
+
+    def writer(self, exchange: Exchange, generation: Generation) -> ResponseWriter:
+        """What writes the response."""
+        return ResponseWriter(self, exchange, generation)
 
     def write(self, data: bytes) -> None:
         """Send to the client."""

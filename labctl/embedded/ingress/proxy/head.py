@@ -42,6 +42,9 @@ _UNIQUE = frozenset(
         "host",
     }
 )
+HTTP_2 = 20
+"""What stands for HTTP/2 in `Head.minor`."""
+
 _SIZE = {"k": 1024, "m": 1024 * 1024, "g": 1024 * 1024 * 1024}
 
 
@@ -80,7 +83,7 @@ class Head:
     Attributes:
         method: As sent.
         target: Path and query as sent; the scheme and authority of an absolute target are taken off.
-        minor: Minor HTTP version; 9 stands for HTTP/0.9.
+        minor: Minor version of HTTP/1; 9 stands for HTTP/0.9, `HTTP_2` for HTTP/2.
         headers: In wire order and case.
         fields: By lower-case name; repeated ones joined as nginx's `$http_` variables join them.
         host: Host without port, lower case; empty when there is none.
@@ -102,6 +105,13 @@ class Head:
         self.length = 0
         self.size = 0
         self.keep_alive = minor >= 1 and minor != 9
+
+    @property
+    def protocol(self) -> str:
+        """`$server_protocol`."""
+        if self.minor == HTTP_2:
+            return "HTTP/2.0"
+        return "HTTP/0.9" if self.minor == 9 else f"HTTP/1.{self.minor}"
 
 
 def end_of_head(data: bytes | bytearray) -> int:
@@ -137,7 +147,7 @@ def parse_head(text: str, rules: HeadRules) -> Head | Refusal:
         refusal = too_large(lines, rules)
         if refusal is not None:
             return refusal
-    return _header_lines(head, lines, rules) or _framing(head) or head
+    return parse_fields(head, lines, rules) or head
 
 
 def _request_line(line: str) -> Head | Refusal:
@@ -170,6 +180,17 @@ def lower_name(name: str) -> str:
 @functools.lru_cache(maxsize=1024)
 def _is_name(name: str, *, underscores: bool) -> bool:
     return (_NAME_UNDERSCORE if underscores else _NAME).fullmatch(name) is not None
+
+
+def parse_fields(head: Head, lines: list[str], rules: HeadRules) -> Refusal | None:
+    """Read header lines into a head, up to an empty one, and let them take effect.
+
+    Args:
+        head: With its request line read.
+        lines: The request line and the header lines.
+        rules: How to read them.
+    """
+    return _header_lines(head, lines, rules) or _framing(head)
 
 
 def _header_lines(head: Head, lines: list[str], rules: HeadRules) -> Refusal | None:
@@ -224,7 +245,7 @@ def _framing(head: Head) -> Refusal | None:
 def _note_host(head: Head, text: str | None) -> Refusal | None:
     if text is None:
         head.host = head.authority
-        return Refusal(400, 'client sent HTTP/1.1 request without "Host" header') if head.minor == 1 else None
+        return Refusal(400, 'client sent HTTP/1.1 request without "Host" header') if head.minor in (1, HTTP_2) else None
     host = _valid_host(text)
     if host is None:
         return Refusal(400, "client sent invalid host header")

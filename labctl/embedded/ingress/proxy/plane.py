@@ -33,9 +33,9 @@ from labctl.embedded.ingress.proxy.variables import Template
 from labctl.embedded.ingress.proxy.worker import Worker
 
 if TYPE_CHECKING:
-    from labctl.embedded.ingress.proxy.client import ClientConnection
     from labctl.embedded.ingress.proxy.exchange import Exchange
     from labctl.embedded.ingress.proxy.plan import LocationPlan
+    from labctl.embedded.ingress.proxy.requester import Connection
     from labctl.embedded.ingress.proxy.response import ResponseWriter
 
 _VERSION = "1.25.5"
@@ -56,7 +56,7 @@ class Statistics:
 
     accepted: int = 0
     requests: int = 0
-    active: set[ClientConnection] = field(default_factory=set)
+    active: set[Connection] = field(default_factory=set)
 
 
 Observer = Callable[["Exchange", "ResponseWriter"], None]
@@ -161,12 +161,12 @@ class DataPlane:
         """
         return workers[next(self._connections) % len(workers)]
 
-    def opened(self, connection: ClientConnection) -> None:
+    def opened(self, connection: Connection) -> None:
         """A client has connected."""
         self.statistics.accepted += 1
         self.statistics.active.add(connection)
 
-    def closed(self, connection: ClientConnection) -> None:
+    def closed(self, connection: Connection) -> None:
         """A client is gone."""
         self.statistics.active.discard(connection)
 

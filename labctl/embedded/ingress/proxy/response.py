@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 from labctl.embedded.ingress.proxy import pages
 from labctl.embedded.ingress.proxy.answers import Answer, apply_operations, http_date
 from labctl.embedded.ingress.proxy.cookies import rewrite_attribute
-from labctl.embedded.ingress.proxy.head import lower_name
+from labctl.embedded.ingress.proxy.head import HTTP_2, lower_name
 from labctl.embedded.ingress.proxy.variables import Template
 
 if TYPE_CHECKING:
     from labctl.embedded.ingress.proxy.answers import Headers
-    from labctl.embedded.ingress.proxy.client import ClientConnection
     from labctl.embedded.ingress.proxy.exchange import Exchange
     from labctl.embedded.ingress.proxy.plan import LocationPlan
     from labctl.embedded.ingress.proxy.plane import Generation
+    from labctl.embedded.ingress.proxy.requester import Requester
     from labctl.embedded.ingress.proxy.upstream import ResponseHead
 
 _HIDDEN = frozenset(
@@ -57,7 +57,7 @@ class ResponseWriter:
         "status",
     )
 
-    def __init__(self, client: ClientConnection, exchange: Exchange, generation: Generation) -> None:
+    def __init__(self, client: Requester, exchange: Exchange, generation: Generation) -> None:
         self._client = client
         self._exchange = exchange
         self._generation = generation
@@ -205,6 +205,10 @@ class ResponseWriter:
         if vary:
             lines.append("Vary: Accept-Encoding")
         lines += [f"{name}: {value}" for name, value in headers]
+        return self._encoded(lines)
+
+    def _encoded(self, lines: list[str]) -> bytes:
+        """Status line and header lines as bytes for the client."""
         lines.append("\r\n")
         return "\r\n".join(lines).encode("latin-1", "replace")
 
@@ -218,7 +222,9 @@ class ResponseWriter:
         if 0 <= head.length < settings.gzip_min_length:
             return False
         fields = self._exchange.head.fields
-        accepted = self._exchange.head.minor == 1 and _GZIP_ACCEPTED.search(fields.get("accept-encoding", "").lower())
+        accepted = self._exchange.head.minor in (1, HTTP_2) and _GZIP_ACCEPTED.search(
+            fields.get("accept-encoding", "").lower()
+        )
         disabled = settings.gzip_disable and re.search(settings.gzip_disable, fields.get("user-agent", ""))
         if accepted and not disabled:
             self._gzip = zlib.compressobj(settings.gzip_level, zlib.DEFLATED, 31)

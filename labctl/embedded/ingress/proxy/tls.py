@@ -17,6 +17,7 @@ from labctl.embedded.http.messages import Flow
 from labctl.embedded.ingress.annotations.values import ClientCertificateAuth
 from labctl.embedded.ingress.model import Certificate
 from labctl.embedded.ingress.proxy.client import ClientConnection
+from labctl.embedded.ingress.proxy.http2 import Http2Connection
 from labctl.embedded.ingress.proxy.passthrough import Relay
 from labctl.embedded.ingress.proxy.upstream_tls import load_key_pair
 
@@ -135,7 +136,7 @@ class TlsWire(asyncio.Protocol):
         self._tls: ssl.SSLObject | None = None
         self._name = ""
         self._auth: ClientCertificateAuth | None = None
-        self._client: ClientConnection | None = None
+        self._client: ClientConnection | Http2Connection | None = None
         self._closing = False
         self._relay: Relay | None = None
 
@@ -249,7 +250,9 @@ class TlsWire(asyncio.Protocol):
         self._flush()
         session = TlsSession(self._name, self._tls, self._auth, "")
         flow = Flow(self._flow.client, self._flow.server, self._name, session.der, secure=True)
-        self._client = ClientConnection(self._plane, flow, self._port, session)
+        http2 = self._tls.selected_alpn_protocol() == "h2"
+        make = Http2Connection if http2 else ClientConnection
+        self._client = make(self._plane, flow, self._port, session)
         self._client.attach(self)
         return True
 
@@ -351,7 +354,7 @@ def server_context(
     except ssl.SSLError:
         context.set_ciphers("DEFAULT")
     context.options |= ssl.OP_NO_TICKET
-    context.set_alpn_protocols(["http/1.1"])
+    context.set_alpn_protocols(["h2", "http/1.1"] if http2 else ["http/1.1"])
     load_key_pair(context, certificate.pem)
     if auth is not None:
         context.load_verify_locations(cadata=auth.certificate.ca)
