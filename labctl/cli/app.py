@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import typer
 
-from labctl.cli import cluster, conformance, files, labs, probe
+from labctl.cli import cluster, conformance, files, labs, node, probe
 
 app = typer.Typer(
     name="labctl",
@@ -16,7 +16,13 @@ app = typer.Typer(
 )
 
 _PANELS: dict[str, dict[str, Callable[..., int]]] = {
-    "Cluster": {"up": cluster.up, "status": cluster.status, "down": cluster.down, "doctor": cluster.doctor},
+    "Cluster": {
+        "up": cluster.up,
+        "status": cluster.status,
+        "down": cluster.down,
+        "doctor": cluster.doctor,
+        "upgrade": node.upgrade,
+    },
     "Labs": {
         "list": labs.list_labs,
         "show": labs.show,
@@ -37,3 +43,5 @@ _PANELS: dict[str, dict[str, Callable[..., int]]] = {
 for panel, commands in _PANELS.items():
     for name, command in commands.items():
         app.command(name, rich_help_panel=panel)(command)
+app.add_typer(node.node_app, rich_help_panel="Cluster")
+app.add_typer(node.snapshot_app, rich_help_panel="Cluster")

@@ -13,6 +13,7 @@ from labctl.status import ExitStatus
 
 def up(
     file: options.File = None,
+    artifacts: options.Artifacts = None,
     timeout: options.Timeout = 120.0,
     dry_run: options.DryRun = False,
     quiet: options.Quiet = False,
@@ -23,9 +24,9 @@ def up(
     from labctl.report.values import cluster_text
     from labctl.workflows.up import bring_up, plan_up
 
-    with session(file, quiet=quiet, verbose=verbose, no_color=no_color) as s:
+    with session(file, quiet=quiet, verbose=verbose, no_color=no_color, artifacts=artifacts) as s:
         if dry_run:
-            emit(s, "\n".join(plan_up(s.inventory, s.provider)) + "\n", None)
+            emit(s, "\n".join(plan_up(s.inventory, s.provider, s.sink)) + "\n", None)
             return ExitStatus.OK
         cluster = bring_up(s.provider, s.inventory, env=s.env, sink=s.sink, timeout=timeout)
     emit(s, cluster_text(cluster, "table"), None)
@@ -70,6 +71,6 @@ def doctor(
     from labctl.workflows.doctor import examine, healthy
 
     with session(file, no_color=no_color) as s:
-        findings = examine(s.inventory, s.env)
+        findings = examine(s.inventory, s.env, s.sink)
     emit(s, findings_text(findings, plain_output(output)), None)
     return ExitStatus.OK if healthy(findings) else ExitStatus.UNREACHABLE

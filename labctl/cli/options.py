@@ -40,6 +40,14 @@ Timeout = Annotated[
     float, typer.Option("--timeout", min=0.1, help="Seconds that any one wait may take.", show_default=True)
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
+Artifacts = Annotated[
+    Path | None,
+    typer.Option(
+        "--artifacts",
+        help="A folder with the files of a k3s release, used instead of a download (provider ssh).",
+        show_default=False,
+    ),
+]
 Labs = Annotated[
     list[Path] | None,
     typer.Option("--labs", help="A directory with labs of your own, besides ./labs (repeatable).", show_default=False),

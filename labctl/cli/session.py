@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from labctl.cli.options import Output
@@ -32,13 +32,32 @@ class Session:
 
 @contextmanager
 def session(
-    file: Path | None, *, quiet: bool = False, verbose: bool = False, no_color: bool = False
+    file: Path | None,
+    *,
+    quiet: bool = False,
+    verbose: bool = False,
+    no_color: bool = False,
+    artifacts: Path | None = None,
+    k3s_version: str = "",
 ) -> Iterator[Session]:
-    """Open a command's session; its live view is closed at the end, whatever happens."""
+    """Open a command's session; its live view is closed at the end, whatever happens.
+
+    Args:
+        file: The cluster's description.
+        quiet: No progress.
+        verbose: Every step.
+        no_color: No colours.
+        artifacts: Folder with a k3s release's files, in place of what the description says.
+        k3s_version: Release of k3s, in place of what the description says.
+    """
     from labctl.report.live import event_sink
 
     env = system_env()
     inventory = load_inventory(file, env)
+    if artifacts is not None:
+        inventory = replace(inventory, k3s=replace(inventory.k3s, artifacts=artifacts))
+    if k3s_version:
+        inventory = replace(inventory, k3s=replace(inventory.k3s, version=k3s_version))
     with event_sink(env, quiet=quiet, verbose=verbose, color=use_color(env, no_color)) as sink:
         yield Session(env, inventory, sink)
 

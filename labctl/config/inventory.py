@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
 from labctl.config.addresses import AddressPlan, check_addresses
 from labctl.config.decode import Fields, open_document
-from labctl.config.positions import KeyPath, parse, read_text
+from labctl.config.k3s import read_k3s
+from labctl.config.positions import parse, read_text
+from labctl.config.references import path_of, secret_ref
 from labctl.model.inventory import (
     DEFAULT_EMBEDDED_NODES,
     Ingress,
@@ -20,7 +22,6 @@ from labctl.model.inventory import (
     Provider,
     ProxyMode,
     Role,
-    SecretRef,
     SshOptions,
 )
 
@@ -32,8 +33,6 @@ _VERSION = r"v?\d+\.\d+\.\d+([-+][0-9A-Za-z.-]+)?"
 _TAINT = re.compile(r"[^=:\s]+(=[^:\s]*)?:(NoSchedule|PreferNoSchedule|NoExecute)")
 _LABEL_KEY = re.compile(r"([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 _LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
-_SECRET_KEY = re.compile(r"(token|password|passwd|secret)$", re.IGNORECASE)
-_URL_WITH_PASSWORD = re.compile(r"\w+://[^/@\s:]*:[^@\s]+@")
 
 _STUDY_NETWORK = {
     Provider.EMBEDDED: ("127.16.0.0/16", "127.10.200.0/24"),
@@ -41,6 +40,13 @@ _STUDY_NETWORK = {
     Provider.KUBECONFIG: ("", ""),
 }
 """Cluster and service CIDR by provider: the study's own, moved into 127.0.0.0/8 for the embedded cluster."""
+
+
+class HostKeys(StrEnum):
+    """What happens to hosts whose key is not known yet; ssh_config(5), StrictHostKeyChecking."""
+
+    ACCEPT_NEW = "accept-new"
+    STRICT = "strict"
 
 
 def load_inventory(path: Path) -> Inventory:
@@ -75,8 +81,7 @@ def parse_inventory(text: str, source: str, path: Path | None = None) -> Invento
     ingress = _ingress(fields.section("ingress"), provider)
     nodes, node_ssh = _nodes(fields, provider, folder)
     ssh = _ssh(fields.section("ssh"), folder)
-    k3s = fields.mapping("k3s")
-    _refuse_plain_secrets(fields, ("k3s",), k3s)
+    k3s = read_k3s(fields.section("k3s"), folder)
     kubeconfig = _kubeconfig(fields.section("kubeconfig"), folder)
     _refuse_foreign_sections(fields, provider)
     fields.done()
@@ -165,60 +170,21 @@ def _ssh(fields: Fields, folder: Path) -> SshOptions:
     options = SshOptions(
         user=fields.maybe_text("user"),
         port=fields.integer("port", minimum=1, maximum=65535) if fields.has("port") else None,
-        identity_file=_path(fields, "identityFile", folder),
+        identity_file=path_of(fields, "identityFile", folder),
         proxy_jump=fields.maybe_text("proxyJump"),
-        password=_secret(fields, "password", folder),
-        sudo_password=_secret(fields, "sudoPassword", folder),
+        password=secret_ref(fields, "password", folder),
+        sudo_password=secret_ref(fields, "sudoPassword", folder),
+        strict_host_keys=fields.choice("hostKeys", HostKeys, HostKeys.ACCEPT_NEW) is HostKeys.STRICT
+        if fields.has("hostKeys")
+        else None,
+        local=fields.boolean("local", False) if fields.has("local") else None,
     )
     fields.done()
     return options
 
 
-def _path(fields: Fields, key: str, folder: Path) -> Path | None:
-    text = fields.maybe_text(key)
-    return folder / Path(text).expanduser() if text else None
-
-
-def _secret(fields: Fields, key: str, folder: Path) -> SecretRef | None:
-    if not fields.has(key):
-        return None
-    value = fields.data[key]
-    if not isinstance(value, dict):
-        fields.problems.secrets.append(str(value))
-        fields.note(key, f"a {key} is not read from this file", _secret_hint(key))
-        return None
-    source = fields.section(key)
-    secret = SecretRef(env=source.maybe_text("env") or "", file=_path(source, "file", folder))
-    source.done()
-    if bool(secret.env) == bool(secret.file):
-        fields.note(key, "must name one source: env or file", _secret_hint(key))
-    return secret
-
-
-def _secret_hint(key: str) -> str:
-    return f"write `{key}: {{env: NAME}}` or `{key}: {{file: PATH}}`, or use keys and the SSH agent"
-
-
-def _refuse_plain_secrets(fields: Fields, path: KeyPath, value: Any) -> None:
-    """A file that is meant for version control holds no secrets: tokens come from the environment or another file."""
-    if isinstance(value, list):
-        for index, item in enumerate(value):
-            _refuse_plain_secrets(fields, (*path, index), item)
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            _refuse_plain_secrets(fields, (*path, key), item)
-    elif isinstance(value, str):
-        name = str(path[-1])
-        if _SECRET_KEY.search(name) or _URL_WITH_PASSWORD.search(value):
-            fields.problems.secrets.append(value)
-        if _SECRET_KEY.search(name) and value:
-            fields.problems.add(path, f"a {name} is not read from this file", _secret_hint(name))
-        elif _URL_WITH_PASSWORD.search(value):
-            fields.problems.add(path, f"{name} holds a password", _secret_hint(name))
-
-
 def _kubeconfig(fields: Fields, folder: Path) -> KubeconfigRef:
-    reference = KubeconfigRef(path=_path(fields, "path", folder), context=fields.maybe_text("context"))
+    reference = KubeconfigRef(path=path_of(fields, "path", folder), context=fields.maybe_text("context"))
     fields.done()
     return reference
 

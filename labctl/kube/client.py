@@ -226,9 +226,12 @@ class KubeApi:
                 return None
             raise
 
-    def list(self, api_version: str, kind: str, namespace: str = "", *, selector: str = "") -> list[Obj]:
+    def list(
+        self, api_version: str, kind: str, namespace: str = "", *, selector: str = "", field_selector: str = ""
+    ) -> list[Obj]:
         """All objects of a kind, with apiVersion and kind filled in."""
-        query = {"limit": "500"} | ({"labelSelector": selector} if selector else {})
+        chosen = {"labelSelector": selector, "fieldSelector": field_selector}
+        query = {"limit": "500"} | {key: value for key, value in chosen.items() if value}
         return list(self._pages(self.resource(api_version, kind).path(namespace), api_version, kind, query))
 
     def _pages(self, path: str, api_version: str, kind: str, query: dict[str, str]) -> Iterator[Obj]:

@@ -10,12 +10,21 @@ from labctl.model.inventory import Provider
 
 @dataclass(frozen=True, slots=True)
 class ClusterNode:
-    """A node as the API reports it: name, role as kubectl shows it, InternalIP, and whether it is Ready."""
+    """A node as the API reports it.
+
+    Attributes:
+        name: Its name.
+        role: As kubectl shows it.
+        address: Its ExternalIP, else its InternalIP.
+        ready: Whether it is Ready.
+        version: Its kubelet's version.
+    """
 
     name: str
     role: str
     address: str
     ready: bool = True
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,3 +67,14 @@ class Cluster:
     context: str | None
     nodes: tuple[ClusterNode, ...]
     ingress: IngressEndpoints = IngressEndpoints()
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A copy of a cluster's datastore: its name, host and path there, size in bytes, time (RFC 3339)."""
+
+    name: str
+    host: str
+    path: str
+    size: int
+    created: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -109,6 +109,8 @@ class SshOptions:
         proxy_jump: Jump hosts in OpenSSH's form `[user@]host[:port][,…]`.
         password: Login password, where keys cannot be used.
         sudo_password: Password for sudo, where it asks for one.
+        strict_host_keys: Whether a host whose key is not known yet is refused; None: it is learnt, and said.
+        local: Whether the node is the machine labctl runs on, which needs no SSH.
     """
 
     user: str | None = None
@@ -117,6 +119,45 @@ class SshOptions:
     proxy_jump: str | None = None
     password: SecretRef | None = None
     sudo_password: SecretRef | None = None
+    strict_host_keys: bool | None = None
+    local: bool | None = None
+
+    def over(self, base: SshOptions) -> SshOptions:
+        """These options, and the base's where these say nothing."""
+        own = {item.name: getattr(self, item.name) for item in fields(self)}
+        return replace(base, **{name: value for name, value in own.items() if value is not None})
+
+
+K3S_RELEASES = "https://github.com/k3s-io/k3s/releases/download"
+
+
+@dataclass(frozen=True, slots=True)
+class K3s:
+    """k3s itself, as the provider `ssh` installs it.
+
+    Attributes:
+        version: Exact release tag, for example `v1.30.14+k3s1`; empty takes the channel's newest.
+        channel: Release channel, a minor version of Kubernetes as `v1.30`, or `stable`, `latest`.
+        mirror: Where releases are downloaded: `<mirror>/<version>/<file>`.
+        disable: Packaged components that are left out.
+        token: The token that nodes join with; None lets k3s make one.
+        datastore_endpoint: External datastore; None takes SQLite, or embedded etcd with several servers.
+        server: Further keys of the servers' /etc/rancher/k3s/config.yaml.
+        agent: Further keys of every node's: kubelet-arg, flannel-iface, …
+        registries: Content of /etc/rancher/k3s/registries.yaml; empty writes none.
+        artifacts: Folder with the files of a release, used instead of a download; None downloads.
+    """
+
+    version: str = ""
+    channel: str = "v1.30"
+    mirror: str = K3S_RELEASES
+    disable: tuple[str, ...] = ("traefik",)
+    token: SecretRef | None = None
+    datastore_endpoint: SecretRef | None = None
+    server: Mapping[str, Any] = field(default_factory=dict)
+    agent: Mapping[str, Any] = field(default_factory=dict)
+    registries: Mapping[str, Any] = field(default_factory=dict)
+    artifacts: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +180,7 @@ class Inventory:
         ingress: The ingress-nginx installation.
         ssh: Defaults for every host (provider `ssh`).
         node_ssh: Overrides by node name (provider `ssh`).
-        k3s: k3s settings as given (provider `ssh`).
+        k3s: k3s itself (provider `ssh`).
         kubeconfig: Where the existing cluster is described (provider `kubeconfig`).
         source: The file it was read from; None for the built-in default.
     """
@@ -151,9 +192,13 @@ class Inventory:
     ingress: Ingress = Ingress()
     ssh: SshOptions = SshOptions()
     node_ssh: Mapping[str, SshOptions] = field(default_factory=dict)
-    k3s: Mapping[str, Any] = field(default_factory=dict)
+    k3s: K3s = K3s()
     kubeconfig: KubeconfigRef = KubeconfigRef()
     source: Path | None = None
+
+    def ssh_of(self, node: str) -> SshOptions:
+        """How a node is reached: its own options, then the cluster's."""
+        return self.node_ssh.get(node, SshOptions()).over(self.ssh)
 
     @property
     def servers(self) -> tuple[Node, ...]:

@@ -30,6 +30,26 @@ def build(name: str, server: str, ca_pem: bytes, client_cert_pem: bytes, client_
     }
 
 
+def renamed(original: Kubeconfig, name: str, server: str) -> Kubeconfig:
+    """The current context of a kubeconfig alone, everything in it called `name`, the API reached at `server`."""
+    context = _named(original, "contexts", str(original.get("current-context")))["context"]
+    cluster = _named(original, "clusters", context["cluster"])["cluster"]
+    user = _named(original, "users", context["user"])["user"]
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": name, "cluster": {**cluster, "server": server}}],
+        "users": [{"name": name, "user": user}],
+        "contexts": [{"name": name, "context": {**context, "cluster": name, "user": name}}],
+        "current-context": name,
+        "preferences": {},
+    }
+
+
+def _named(config: Kubeconfig, section: str, name: str) -> dict[str, Any]:
+    return next(entry for entry in config[section] if entry["name"] == name)
+
+
 def merge(base: Kubeconfig, added: Kubeconfig, *, switch: bool = True) -> Kubeconfig:
     """`base` with the clusters, users and contexts of `added`; entries of the same name are replaced in place.
 

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Protocol
 
 from labctl.env import Env
-from labctl.errors import UsageError
 from labctl.events import EventSink
 from labctl.model.cluster import Cluster
 from labctl.model.inventory import Inventory, Provider
@@ -18,6 +17,9 @@ class ClusterProvider(Protocol):
 
     def up(self, sink: EventSink, *, timeout: float) -> Cluster:
         """Bring the cluster up; a no-op, said so, when it is."""
+
+    def plan(self, sink: EventSink) -> tuple[str, ...]:
+        """What `up` would do, in lines; changes nothing."""
 
     def find(self) -> Cluster:
         """The cluster as it is now.
@@ -45,20 +47,12 @@ class ClusterProvider(Protocol):
 
 
 def provider_for(inventory: Inventory, env: Env) -> ClusterProvider:
-    """The provider that the inventory names.
-
-    Raises:
-        UsageError: This version of labctl does not have it.
-    """
+    """The provider that the inventory names."""
     makers: dict[Provider, Callable[[], ClusterProvider]] = {
         Provider.EMBEDDED: lambda: _embedded(inventory, env),
+        Provider.SSH: lambda: _ssh(inventory, env),
         Provider.KUBECONFIG: lambda: _kubeconfig(inventory, env),
     }
-    if inventory.provider not in makers:
-        raise UsageError(
-            f"this version of labctl cannot build clusters with provider '{inventory.provider}' yet",
-            hint="use provider embedded, or kubeconfig for a cluster that exists",
-        )
     return makers[inventory.provider]()
 
 
@@ -66,6 +60,12 @@ def _embedded(inventory: Inventory, env: Env) -> ClusterProvider:
     from labctl.providers.embedded import EmbeddedProvider
 
     return EmbeddedProvider(inventory, env)
+
+
+def _ssh(inventory: Inventory, env: Env) -> ClusterProvider:
+    from labctl.providers.ssh import SshProvider
+
+    return SshProvider(inventory, env)
 
 
 def _kubeconfig(inventory: Inventory, env: Env) -> ClusterProvider:

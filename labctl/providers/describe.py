@@ -77,4 +77,5 @@ def _node(obj: Obj) -> ClusterNode:
         role=",".join(roles) or "<none>",
         address=addresses.get("ExternalIP") or addresses.get("InternalIP", ""),
         ready=readiness(obj).ready,
+        version=str(obj.get("status", {}).get("nodeInfo", {}).get("kubeletVersion", "")),
     )

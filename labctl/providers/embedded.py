@@ -44,6 +44,12 @@ class EmbeddedProvider:
             sink(StepDone("cluster", f"{len(cluster.nodes)} nodes Ready{kept}, process {started.pid}"))
         return cluster
 
+    def plan(self, sink: EventSink) -> tuple[str, ...]:
+        """The process's nodes, unless it runs."""
+        if process.running_pid(self.state):
+            return ("the embedded cluster runs already",)
+        return tuple(f"node {node.name} ({node.role}) at {node.address}" for node in self._inventory.nodes)
+
     def _refuse_overlap(self, settings: EmbeddedSettings) -> None:
         """Two clusters that run at once need address ranges of their own: each address is a socket of one of them."""
         for other in sorted(self.state.path.parent.glob("*/settings.json")):

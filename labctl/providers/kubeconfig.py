@@ -28,6 +28,10 @@ class KubeconfigProvider:
         sink(StepDone("cluster", f"{cluster.version}, {len(cluster.nodes)} nodes; it exists already", changed=False))
         return cluster
 
+    def plan(self, sink: EventSink) -> tuple[str, ...]:
+        """Nothing: the cluster is there."""
+        return (f"nothing is built: the cluster of {self._path} is used",)
+
     def find(self) -> Cluster:
         """The cluster as its API describes it."""
         context = self._inventory.kubeconfig.context

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from labctl.env import Env
-from labctl.model.cluster import Cluster
+from labctl.model.cluster import Cluster, ClusterNode, Snapshot
 from labctl.model.finding import Finding, Severity
 from labctl.model.lab import Lab, ProbeStep
 from labctl.report.write import console_width, render
@@ -22,10 +22,7 @@ def cluster_text(cluster: Cluster, form: str, warnings: Sequence[str] = ()) -> s
         "provider": cluster.provider.value,
         "version": cluster.version,
         "kubeconfig": str(cluster.kubeconfig),
-        "nodes": [
-            {"name": node.name, "role": node.role, "address": node.address, "ready": node.ready}
-            for node in cluster.nodes
-        ],
+        "nodes": [_node_document(node) for node in cluster.nodes],
         "ingress": {
             "http": [str(endpoint) for endpoint in cluster.ingress.http],
             "https": [str(endpoint) for endpoint in cluster.ingress.https],
@@ -35,16 +32,57 @@ def cluster_text(cluster: Cluster, form: str, warnings: Sequence[str] = ()) -> s
     if form != "table":
         return structured(document, form)
     lines = [f"cluster {cluster.name} ({cluster.provider}), Kubernetes {cluster.version}"]
-    width = max((len(node.name) for node in cluster.nodes), default=0)
-    for node in cluster.nodes:
-        state = "Ready" if node.ready else "NotReady"
-        lines.append(f"  {node.name:<{width}}  {node.address:<15}  {state:<8}  {node.role}")
+    lines += [f"  {line}" for line in _node_lines(cluster.nodes)]
     http = ", ".join(f"http://{endpoint}" for endpoint in cluster.ingress.http)
     https = ", ".join(f"https://{endpoint}" for endpoint in cluster.ingress.https)
     lines.append(f"ingress  {http}  {https}".rstrip() if http or https else "ingress  none")
     lines.append(f"kubectl  export KUBECONFIG={cluster.kubeconfig}")
     lines += [f"warning: {warning}" for warning in warnings]
     return "\n".join(lines) + "\n"
+
+
+def nodes_text(nodes: Sequence[ClusterNode], form: str) -> str:
+    """The nodes alone."""
+    if form != "table":
+        return structured({"schema": "labctl.nodes/v1", "nodes": [_node_document(node) for node in nodes]}, form)
+    return "\n".join(_node_lines(nodes)) + "\n"
+
+
+def _node_document(node: ClusterNode) -> dict[str, Any]:
+    return {
+        "name": node.name,
+        "role": node.role,
+        "address": node.address,
+        "ready": node.ready,
+        "version": node.version,
+    }
+
+
+def _node_lines(nodes: Sequence[ClusterNode]) -> list[str]:
+    width = max((len(node.name) for node in nodes), default=0)
+    roles = max((len(node.role) for node in nodes), default=0)
+    return [
+        f"{node.name:<{width}}  {node.address:<15}  {'Ready' if node.ready else 'NotReady':<8}  "
+        f"{node.role:<{roles}}  {node.version}".rstrip()
+        for node in nodes
+    ]
+
+
+def snapshots_text(snapshots: Sequence[Snapshot], form: str) -> str:
+    """Snapshots, one line each, oldest first."""
+    if form != "table":
+        document = [
+            {"name": item.name, "host": item.host, "path": item.path, "bytes": item.size, "created": item.created}
+            for item in snapshots
+        ]
+        return structured({"schema": "labctl.snapshots/v1", "snapshots": document}, form)
+    if not snapshots:
+        return "no snapshots\n"
+    width = max(len(item.name) for item in snapshots)
+    return "".join(
+        f"{item.name:<{width}}  {item.created}  {item.size / 1e6:8.1f} MB  {item.host}:{item.path}\n"
+        for item in snapshots
+    )
 
 
 def findings_text(findings: Sequence[Finding], form: str) -> str:

@@ -13,14 +13,19 @@ from labctl.embedded import process
 from labctl.embedded.network.holders import who_listens
 from labctl.embedded.settings import StateDirectory
 from labctl.env import Env
+from labctl.events import EventSink
 from labctl.model.finding import Finding, Severity
 from labctl.model.inventory import Inventory, Provider
 from labctl.providers.embedded import low_ports_allowed
 
 
-def examine(inventory: Inventory, env: Env) -> tuple[Finding, ...]:
-    """Everything that can be looked at from this machine without changing anything."""
+def examine(inventory: Inventory, env: Env, sink: EventSink) -> tuple[Finding, ...]:
+    """Everything that can be looked at without changing anything, on this machine and on the cluster's hosts."""
     findings = [_python(), _curl(), _kubectl(env)]
+    if inventory.provider is Provider.SSH:
+        from labctl.providers.ssh import SshProvider
+
+        findings += SshProvider(inventory, env).examine(sink)
     if inventory.provider is Provider.EMBEDDED:
         findings += _embedded(inventory, env)
     return tuple(findings)

@@ -23,10 +23,10 @@ RETIRED = (
 )
 
 
-def plan_up(inventory: Inventory, provider: ClusterProvider) -> list[str]:
-    """What `up` would do, in words; asks nothing of the cluster but whether it is there."""
+def plan_up(inventory: Inventory, provider: ClusterProvider, sink: EventSink) -> list[str]:
+    """What `up` would do, in words; changes nothing."""
     lines = [f"bring up cluster '{inventory.name}' with provider {inventory.provider}:"]
-    lines += [f"  node {node.name} ({node.role}) at {node.address}" for node in inventory.nodes]
+    lines += [f"  {line}" for line in provider.plan(sink)]
     if inventory.ingress.install:
         objects = controller_objects(inventory)
         lines.append(f"install ingress-nginx (chart {inventory.ingress.chart_version}) unless it is there:")

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2] / "labctl"
 ROWS: tuple[frozenset[str], ...] = (
     frozenset({"model", "status"}),
     frozenset({"errors", "secrets"}),
-    frozenset({"events", "env"}),
+    frozenset({"events", "env", "files"}),
     frozenset({"waiting"}),
     frozenset({"download"}),
     frozenset({"config"}),

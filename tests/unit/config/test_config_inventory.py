@@ -13,6 +13,7 @@ from labctl.model.inventory import (
     ProxyMode,
     Role,
     SecretRef,
+    SshOptions,
     default_inventory,
 )
 
@@ -70,7 +71,7 @@ nodes:
 ssh: {user: ubuntu, sudoPassword: {file: secret.txt}}
 network: {clusterCidr: 172.20.0.0/16, serviceCidr: 10.9.0.0/24, apiPort: 7443, proxyMode: ipvs, nodePorts: 31000-31999}
 ingress: {chartVersion: v4.11.3, values: {controller: {replicaCount: 2}}}
-k3s: {version: v1.30.4+k3s1, datastore: {endpoint: "postgres://db/k3s"}}
+k3s: {version: v1.30.4+k3s1, datastore: {endpoint: {env: LAB_DB}}, server: {tls-san: [lab.example]}}
 """,
         encoding="utf-8",
     )
@@ -87,7 +88,9 @@ k3s: {version: v1.30.4+k3s1, datastore: {endpoint: "postgres://db/k3s"}}
     assert inventory.network.node_ports == (31000, 31999)
     assert inventory.ingress.chart_version == "4.11.3"
     assert inventory.ingress.values == {"controller": {"replicaCount": 2}}
-    assert inventory.k3s["version"] == "v1.30.4+k3s1"
+    assert inventory.k3s.version == "v1.30.4+k3s1"
+    assert inventory.k3s.datastore_endpoint == SecretRef(env="LAB_DB")
+    assert inventory.k3s.server == {"tls-san": ["lab.example"]}
     assert inventory.source == path
 
 
@@ -211,7 +214,7 @@ def test_a_file_of_another_kind_is_refused(text: str, line: int, message: str) -
         "ssh: {sudoPassword: hunter2}\n",
         "k3s: {token: hunter2}\n",
         "k3s: {datastore: {endpoint: 'postgres://k3s:hunter2@db/k3s'}}\n",
-        "k3s: {agents: [{joinToken: hunter2}]}\n",
+        "k3s: {agent: {kubelet-arg: [{joinToken: hunter2}]}}\n",
     ],
 )
 def test_a_secret_in_the_file_is_refused_and_not_repeated(body: str) -> None:
@@ -224,3 +227,23 @@ def test_a_secret_in_the_file_is_refused_and_not_repeated(body: str) -> None:
 def test_a_secret_names_exactly_one_source() -> None:
     both = f"{HEAD}provider: ssh\n{ONE_NODE}ssh: {{password: {{env: A, file: b}}}}\n"
     assert "one source" in only(both).message
+
+
+@pytest.mark.parametrize(
+    ("body", "message", "hint"),
+    [
+        ("k3s: {disable: [trefik]}\n", "k3s has no component 'trefik'", "did you mean 'traefik'?"),
+        ("k3s: {server: {cluster-cidr: 10.0.0.0/8}}\n", "labctl writes 'cluster-cidr' itself", "network.clusterCidr"),
+        ("k3s: {agent: {tls-san: [x]}}\n", "agents do not know 'tls-san'", "k3s.server"),
+        ("k3s: {version: 1.30.4}\n", "'1.30.4' is not a release such as v1.30.14+k3s1", ""),
+    ],
+)
+def test_k3s_settings_that_would_not_start_are_refused(body: str, message: str, hint: str) -> None:
+    problem = only(f"{HEAD}provider: ssh\n{ONE_NODE}{body}")
+    assert message in problem.message
+    assert hint in problem.hint
+
+
+def test_a_nodes_ssh_options_lie_over_the_clusters() -> None:
+    cluster = SshOptions(user="ubuntu", port=2222)
+    assert SshOptions(user="root").over(cluster) == SshOptions(user="root", port=2222)
