@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import typer
 
-from labctl.cli import cluster, conformance, files, labs, node, probe
+from labctl.cli import cluster, conformance, explain, files, ingress, labs, node, probe
 
 app = typer.Typer(
     name="labctl",
@@ -31,7 +31,7 @@ _PANELS: dict[str, dict[str, Callable[..., int]]] = {
         "clean": labs.clean,
         "probe": probe.probe,
     },
-    "Ingress": {"conformance": conformance.conformance},
+    "Ingress": {"explain": explain.explain, "conformance": conformance.conformance},
     "Files and facts": {
         "init": files.init,
         "kubeconfig": files.kubeconfig,
@@ -43,5 +43,6 @@ _PANELS: dict[str, dict[str, Callable[..., int]]] = {
 for panel, commands in _PANELS.items():
     for name, command in commands.items():
         app.command(name, rich_help_panel=panel)(command)
+app.add_typer(ingress.ingress_app, rich_help_panel="Ingress")
 app.add_typer(node.node_app, rich_help_panel="Cluster")
 app.add_typer(node.snapshot_app, rich_help_panel="Cluster")

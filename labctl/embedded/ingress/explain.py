@@ -25,6 +25,7 @@ from labctl.embedded.ingress.proxy.exchange import Exchange
 from labctl.embedded.ingress.proxy.head import Head, HeadRules, parse_head
 from labctl.embedded.ingress.proxy.plane import DataPlane, Generation
 from labctl.embedded.ingress.proxy.tls import TlsSession
+from labctl.model.routing import Explanation, Loser, Route
 
 _NOBODY = Certificate("", b"", "Kubernetes Ingress Controller Fake Certificate", ("ingress.local",), "0")
 
@@ -42,78 +43,6 @@ class Snapshot:
     configuration: Configuration
     warnings: Mapping[str, tuple[str, ...]]
     log: tuple[LogLine, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """One line of the routing table.
-
-    Attributes:
-        host: The server's name, `_` for the default one.
-        path: The location as nginx matches it.
-        match: `exact`, `prefix` or `regex`.
-        backend: `namespace-service-port`.
-        ingress: `namespace/name` of the Ingress that wrote it; empty for the built-in default.
-        canaries: Backends that take a part of it, with their rules in words.
-        endpoints: How many pods are ready.
-        tls: Secret of the certificate; empty for the default certificate or none.
-    """
-
-    host: str
-    path: str
-    match: str
-    backend: str
-    ingress: str
-    canaries: tuple[str, ...]
-    endpoints: int
-    tls: str
-
-
-@dataclass(frozen=True, slots=True)
-class Loser:
-    """A rule without effect."""
-
-    ingress: str
-    path: str
-    backend: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """What would happen to a request.
-
-    Attributes:
-        server: The server's name.
-        server_reason: By which rule it was chosen.
-        location: The location's path; empty when no location is reached.
-        location_reason: By which rule it was chosen.
-        ingress: `namespace/name` of the Ingress that wrote it.
-        losers: Rules for this host that have no effect, with the reason.
-        status: Status that nginx answers itself; 0 when a pod answers.
-        redirect: Where a redirect leads.
-        backend: Backend of the location.
-        canary: The canary that was chosen; empty for none.
-        canary_reason: How that was decided; empty where there is no canary.
-        balancer: Name of the algorithm.
-        path_to_pod: Path and query that the pod gets.
-        next_pods: Pods (or addresses) in the order in which they may come next.
-    """
-
-    server: str
-    server_reason: str
-    location: str = ""
-    location_reason: str = ""
-    ingress: str = ""
-    losers: tuple[Loser, ...] = ()
-    status: int = 0
-    redirect: str = ""
-    backend: str = ""
-    canary: str = ""
-    canary_reason: str = ""
-    balancer: str = ""
-    path_to_pod: str = ""
-    next_pods: tuple[str, ...] = ()
 
 
 _RULES = HeadRules()
