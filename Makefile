@@ -7,7 +7,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo test check conformance bench lock picture clean
+.PHONY: help setup setup-dev demo test check conformance bench lock annotations picture clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -52,6 +52,9 @@ lock: setup-dev  ## renew the hash-locked requirements
 	$(COMPILE) pyproject.toml requirements-build.in -o requirements.lock
 	$(COMPILE) --group dev -c requirements.lock pyproject.toml requirements-build.in -o requirements-dev.lock
 	$(COMPILE) --no-deps --group tools -o requirements-tools.lock
+
+annotations: setup  ## write docs/annotations.md anew from the catalogue
+	$(BIN)/python -c 'from labctl.embedded.ingress.annotations.document import document; print(document(), end="")' > docs/annotations.md
 
 picture: setup  ## draw README's terminal picture from a real run
 	$(BIN)/python -m tests.picture docs/canary.svg

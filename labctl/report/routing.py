@@ -88,7 +88,8 @@ def _rows(told: Explanation) -> list[tuple[str, str]]:
         return rows
     rows.append(("backend", told.backend))
     if told.canary_reason:
-        rows.append(("canary", f"{told.canary or 'not taken'}: {told.canary_reason}"))
+        taken = "" if "by chance" in told.canary_reason else f"{told.canary or 'not taken'}: "
+        rows.append(("canary", f"{taken}{told.canary_reason}"))
     rows.append(("balancer", told.balancer))
     rows.append(("pod gets", told.path_to_pod))
     more = len(told.next_pods) - _MOST_PODS

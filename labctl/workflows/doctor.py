@@ -13,10 +13,13 @@ from labctl.embedded import process
 from labctl.embedded.network.holders import who_listens
 from labctl.embedded.settings import StateDirectory
 from labctl.env import Env
+from labctl.errors import LabctlError
 from labctl.events import EventSink
 from labctl.model.finding import Finding, Severity
 from labctl.model.inventory import Inventory, Provider
+from labctl.providers.base import provider_for
 from labctl.providers.embedded import low_ports_allowed
+from labctl.workflows.ingress_warnings import cluster_ingress_warnings
 
 
 def examine(inventory: Inventory, env: Env, sink: EventSink) -> tuple[Finding, ...]:
@@ -28,7 +31,20 @@ def examine(inventory: Inventory, env: Env, sink: EventSink) -> tuple[Finding, .
         findings += SshProvider(inventory, env).examine(sink)
     if inventory.provider is Provider.EMBEDDED:
         findings += _embedded(inventory, env)
+    findings += _ingresses(inventory, env)
     return tuple(findings)
+
+
+def _ingresses(inventory: Inventory, env: Env) -> Iterator[Finding]:
+    """What the ingress controller said about Ingresses; nothing while the cluster is not up."""
+    try:
+        warnings = cluster_ingress_warnings(provider_for(inventory, env).find())
+    except LabctlError:
+        return
+    for warning in warnings:
+        yield Finding("ingress", Severity.WARN, warning, "docs/annotations.md says which annotations have an effect")
+    if not warnings:
+        yield Finding("ingress", Severity.PASS, "no Ingress has a warning")
 
 
 def healthy(findings: Sequence[Finding]) -> bool:

@@ -217,6 +217,10 @@ def _balanced(exchange: Exchange, generation: Generation, told: Explanation) -> 
     if backend.alternatives and backend.alternatives[0] in backends:
         canary = backends[backend.alternatives[0]]
         _, reason = decide(canary.shaping, exchange, exchange.worker.random)
+        weight, total = canary.shaping.weight, max(100, canary.shaping.weight_total)
+        if reason.startswith("weight") and 0 < weight < total:
+            exchange.alternative = ""
+            reason = f"{canary.name} by chance, {reason}"
     chosen = backends.get(exchange.alternative, backend)
     algorithm = chosen.hash_by.by and f"hash of {chosen.hash_by.by}"
     if chosen.affinity.type == "cookie":

@@ -264,10 +264,12 @@ class Controller:
             self._retry = min(2 * self._retry, _LONGEST_RETRY)
 
     def _tell_warnings(self) -> None:
-        """Say once, in the log and as an event, what of an Ingress has no effect here."""
+        """Say once, in the log and as an event, what of an Ingress or of the ConfigMap has no effect here."""
         for message in self.store.settings.warnings:
             if message not in self._told.get("", ()):
                 self.journal.log(LogLine("W", "labctl", message))
+                if self.store.own_config_map is not None:
+                    self.journal.event(self.store.own_config_map, "NotImplemented", message, "Warning")
         self._told[""] = self.store.settings.warnings
         for ingress in self.store.accepted():
             key = f"{ingress['metadata'].get('namespace', '')}/{ingress['metadata']['name']}"

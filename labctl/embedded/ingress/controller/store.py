@@ -63,6 +63,11 @@ class ObjectStore(Objects):
         self.ingresses: dict[str, ParsedIngress] = {}
         self.warnings: dict[str, tuple[str, ...]] = {}
 
+    @property
+    def own_config_map(self) -> Obj | None:
+        """The controller's ConfigMap."""
+        return self._config_maps.get(self._flags.configmap)
+
     def accepted(self) -> list[Obj]:
         """The Ingresses that the controller has taken, as objects."""
         return list(self._accepted.values())
