@@ -7,7 +7,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo test check conformance bench lock annotations picture clean
+.PHONY: help setup setup-dev demo test check conformance sessions bench lock annotations picture clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -44,6 +44,9 @@ check: setup-dev  ## run the static checks
 
 conformance: setup-dev  ## compare the embedded ingress with what a real ingress-nginx was seen to do
 	$(LABCTL) conformance --corpus tests/conformance/corpus
+
+sessions: setup-dev  ## replay recorded kubectl and helm sessions of a real k3s on embedded clusters
+	$(BIN)/python -m tests.sessions
 
 bench: setup-dev  ## print the benchmarks' ratios (needs nginx, wrk and hey)
 	$(BIN)/python -m tests.benchmarks

@@ -65,6 +65,7 @@ class EmbeddedCluster:
             ControllerSettings(server=server.name, root_ca=self.pki.server_ca.certificate_pem.decode()),
             issue_token=tokens.for_secret,
         )
+        dialer = PodDialer(self._network, self._proxy.translate, self._dns.exchange)
         self._kubelet = Kubelet(
             registry,
             self._network,
@@ -72,12 +73,14 @@ class EmbeddedCluster:
             _node_specs(settings, self._network.settings),
             KubeletSettings(
                 cluster_dns=str(ipaddress.ip_network(settings.service_cidr)[10]),
-                eager_probes=True,  # the images need no time to start: nobody shall wait for what is there
+                eager_probes=not settings.pace,  # the images need no time to start: nobody waits for what is there
+                pace=settings.pace,
             ),
             token=tokens.for_pod,
-            client=PodDialer(self._network, self._proxy.translate, self._dns.exchange),
+            client=dialer,
         )
         self._api.connect_kubelet(self._kubelet)
+        self._api.connect_network(lambda address, port: dialer.connect(server.address, (address, port)))
 
     @property
     def url(self) -> str:

@@ -36,6 +36,8 @@ class EmbeddedSettings:
         api_port: Port of the API on the server's address.
         proxy_mode: kube-proxy's mode.
         node_ports: NodePort range, both ends included.
+        pace: Seconds that a node takes to make a pod's sandbox, and to take it down; 0 is as quick as can be, and
+            probes then ask at once. About one is what a real node needs.
     """
 
     name: str
@@ -45,6 +47,7 @@ class EmbeddedSettings:
     api_port: int
     proxy_mode: ProxyMode
     node_ports: tuple[int, int]
+    pace: float = 0.0
 
     @property
     def server(self) -> NodeSettings:
@@ -100,6 +103,7 @@ class EmbeddedSettings:
             api_port=data["api_port"],
             proxy_mode=ProxyMode(data["proxy_mode"]),
             node_ports=(first, last),
+            pace=float(data.get("pace", 0.0)),
         )
 
 

@@ -97,13 +97,44 @@ def test_addresses_are_loopback_addresses(study: Shell) -> None:
     assert all(address.startswith("127.") for address in addresses)
 
 
-def test_admission_webhooks_are_stored_and_not_called(apply: Shell) -> None:
-    assert apply.kubectl("get", "validatingwebhookconfigurations", "ingress-nginx-admission").code == 0
-    refused = {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress",
-               "metadata": {"name": "bad", "annotations": {"nginx.ingress.kubernetes.io/rewrite-target": "/x; return 200"}},
-               "spec": {"ingressClassName": "nginx", "rules": [{"host": "bad.example", "http": {"paths": [
-                   {"path": "/", "pathType": "Prefix", "backend": {"service": {"name": "x", "port": {"number": 80}}}}]}}]}}  # fmt: skip
-    create(apply, refused)
+def test_webhooks_are_asked_about_clients_changes_only(apply: Shell) -> None:
+    rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
+    hook = {
+        "name": "nobody.example.com",
+        "clientConfig": {"service": {"name": "nobody", "namespace": "other"}},
+        "rules": [rule],
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "other"}},
+        "sideEffects": "None",
+        "admissionReviewVersions": ["v1"],
+    }
+    kind = {"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration"}
+    create(apply, {**kind, "metadata": {"name": "nobody"}, "webhooks": [hook]})
+    try:
+        refused = apply.kubectl("-n", "other", "run", "asked", "--image=nginx")
+        assert refused.code == 1
+        assert refused.err.startswith(
+            'Error from server (InternalError): Internal error occurred: failed calling webhook "nobody.example.com": '
+            'failed to call webhook: Post "https://nobody.other.svc:443/?timeout=10s": service "nobody" not found'
+        )
+        assert apply.kubectl("-n", "other", "create", "deployment", "web", "--image=nginx").code == 0
+        rollout = apply.kubectl("-n", "other", "rollout", "status", "deploy/web", "--timeout=20s")
+        assert rollout.code == 0, rollout.err
+    finally:
+        apply.kubectl("delete", "validatingwebhookconfiguration", "nobody")
+
+
+def test_the_controllers_webhook_judges_ingresses(apply: Shell) -> None:
+    annotations = {"nginx.ingress.kubernetes.io/configuration-snippet": "return 204;"}
+    backend = {"service": {"name": "x", "port": {"number": 80}}}
+    rule = {"host": "bad.example", "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}
+    ingress = {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress",
+               "metadata": {"name": "bad", "annotations": annotations},
+               "spec": {"ingressClassName": "nginx", "rules": [rule]}}  # fmt: skip
+    file = apply.home / "bad.json"
+    file.write_text(json.dumps(ingress))
+    done = apply.kubectl("-n", "other", "apply", "-f", str(file))
+    assert done.code == 1
+    assert 'admission webhook "validate.nginx.ingress.kubernetes.io" denied the request: ' in done.err
 
 
 def test_http_1_1_only(study: Shell) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from labctl.embedded.api import discovery, health, requestinfo
+from labctl.embedded.api.admission.gate import Gate
 from labctl.embedded.api.authentication import Authenticator
 from labctl.embedded.api.authorization import Attributes, Authorizer
 from labctl.embedded.api.call import Call
@@ -50,6 +51,7 @@ class Parts:
     pods: PodRequests
     reviews: Reviews
     openapi: OpenApi
+    gate: Gate
     version: Obj
 
 
@@ -78,23 +80,26 @@ class Api:
             ("serviceaccounts", "token", "create"): parts.reviews.token,
         }
 
-    def __call__(self, request: Request) -> Response:
-        """Answer a request."""
+    def __call__(self, request: Request) -> Response | Awaitable[Response]:
+        """Answer a request; at once, unless webhooks have to be asked first."""
         info = requestinfo.parse(request.method, request.target)
         try:
-            return self._answer(request, info)
+            answer = self._answer(request, info)
         except ApiError as error:
-            return respond_error(error, Representation(pretty=wants_pretty(request, info.param("pretty"))))
+            return _refused(request, info, error)
         except RecursionError:
             return respond_error(internal("the request is nested too deeply"), Representation())
+        return answer if isinstance(answer, Response) else _awaited(request, info, answer)
 
-    def _answer(self, request: Request, info: RequestInfo) -> Response:
+    def _answer(self, request: Request, info: RequestInfo) -> Response | Awaitable[Response]:
         user = self._parts.authenticator.authenticate(request)
         user = impersonated(request, user, self._parts.authorizer)
         resource = self._parts.catalog.by_path(info.group, info.version, info.resource) if info.is_resource else None
         call = Call(request, info, user, resource)
         self._parts.authorizer.require(user, _attributes(info), resource)
         if info.is_resource and self._parts.catalog.has_group(info.group, info.version):
+            if self._parts.gate.interested(call):
+                return self._parts.gate.answer(call, self._resource)
             return self._resource(call)
         return self._other(call)
 
@@ -199,3 +204,14 @@ def _check_scope(info: RequestInfo, resource: Resource) -> None:
             raise no_such_resource()
         if info.verb in ("create", "deletecollection"):
             raise method_not_allowed()
+
+
+async def _awaited(request: Request, info: RequestInfo, answer: Awaitable[Response]) -> Response:
+    try:
+        return await answer
+    except ApiError as error:
+        return _refused(request, info, error)
+
+
+def _refused(request: Request, info: RequestInfo, error: ApiError) -> Response:
+    return respond_error(error, Representation(pretty=wants_pretty(request, info.param("pretty"))))

@@ -138,7 +138,7 @@ def _check_kind(value: Obj, resource: Resource) -> None:
             f"the API version in the data ({version}) does not match the expected API version ({resource.api_version})"
         )
     if kind != resource.kind:
-        words = f'no kind "{kind}" is registered for version "{version}" in scheme "pkg/api/legacyscheme/scheme.go:30"'
+        words = f'no kind "{kind}" is registered for version "{version}" in scheme "pkg/runtime/scheme.go:110"'
         if kind_struct(version, kind):
             given, wanted = f"({resource.version}.{kind})", f"({_package(resource)}.{resource.kind})"
             words = f"converting {given} to {wanted}: unknown conversion"

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from labctl.embedded.api.errors import bad_request, no_such_resource, too_large
 from labctl.embedded.api.negotiation import Representation, negotiate
 from labctl.embedded.api.requestinfo import RequestInfo
+from labctl.embedded.api.rules import Admission
 from labctl.embedded.api.users import User
 from labctl.embedded.http.messages import Request
 from labctl.embedded.kinds.resources import Resource
@@ -26,6 +27,7 @@ class Call:
         user: Who asks.
         resource: The resource in its path; None for other paths.
         warnings: Texts for Warning headers.
+        admission: Who is asked before a change is stored; None for nobody.
     """
 
     request: Request
@@ -33,6 +35,7 @@ class Call:
     user: User
     resource: Resource | None = None
     warnings: list[str] = field(default_factory=list)
+    admission: Admission | None = None
 
     @property
     def user_agent(self) -> str:

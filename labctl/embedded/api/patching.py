@@ -73,7 +73,7 @@ class Patcher:
             current, target = scale_of(current, paths), scale_resource(resource)
         patched = self._patched(call, target, current, kind, options)
         self._check(call, patched, entry.object)
-        write = WriteOptions(manager=options.manager, dry_run=options.dry_run)
+        write = WriteOptions(manager=options.manager, dry_run=options.dry_run, admission=call.admission)
         stored = self._registry.catalog.stored(resource)
         if info.subresource != "scale":
             patched = self._served.to_stored(patched, stored)

@@ -18,7 +18,7 @@ from labctl.embedded.api.errors import (
     not_found,
 )
 from labctl.embedded.api.jsonvalue import copy, equal
-from labctl.embedded.api.rules import Rules
+from labctl.embedded.api.rules import Admission, Rules
 from labctl.embedded.api.scale import replicas_of, with_replicas
 from labctl.embedded.clientset import ApiError, Change, DeleteOptions, Obj
 from labctl.embedded.kinds.resources import Resource, storage_key
@@ -52,12 +52,14 @@ class WriteOptions:
         dry_run: Do everything but store it.
         operation: `Update`, or `Apply` when `managed_fields` come from server-side apply.
         managed_fields: The complete new managedFields; None lets the registry work them out.
+        admission: Who is asked before the change is stored; None for nobody (the cluster's own parts).
     """
 
     manager: str = "k3s"
     dry_run: bool = False
     operation: str = "Update"
     managed_fields: list[Obj] | None = None
+    admission: Admission | None = None
 
 
 class Registry:
@@ -171,6 +173,8 @@ class Registry:
         objectmeta.match_namespace(resource, metadata, namespace)
         # Before admission and allocation: what they add belongs to no manager.
         self._manage(resource, obj, None, options, "")
+        obj = self._mutated(resource, obj, None, options, "")
+        metadata = obj["metadata"]
         objectmeta.fill_for_create(metadata, self.clock.now())
         self.rules.prepare_for_create(resource, obj, self)
         self.rules.validate(resource, obj, None)
@@ -179,6 +183,8 @@ class Registry:
         existing = self.entry(resource, namespace, name)
         if existing is not None:
             raise already_exists(resource, name, terminating="deletionTimestamp" in existing.object["metadata"])
+        if options.admission is not None:
+            options.admission.validate(resource, obj, None, "")
         if options.dry_run:
             del obj["metadata"]["resourceVersion"]
             return obj
@@ -222,6 +228,8 @@ class Registry:
         objectmeta.match_namespace(resource, metadata, namespace)
         self._check_version(resource, old, metadata)
         self._manage(resource, new, old, options, subresource)
+        new = self._mutated(resource, new, old, options, subresource)
+        metadata = new["metadata"]
         objectmeta.keep_for_update(metadata, old["metadata"])
         metadata["resourceVersion"] = old["metadata"]["resourceVersion"]
         if subresource and subresource != "scale":
@@ -230,6 +238,8 @@ class Registry:
             self.rules.prepare_for_update(resource, new, old, self)
         self.rules.validate(resource, new, old)
         self.rules.reorder(resource, new)
+        if options.admission is not None:
+            options.admission.validate(resource, new, old, subresource)
         if equal(new, old):
             return old
         if options.dry_run:
@@ -237,6 +247,16 @@ class Registry:
         if deletion.ends_with_update(new, old):
             return self._remove(resource, new, old["metadata"]["resourceVersion"])
         return self._put(resource, new, old["metadata"]["resourceVersion"])
+
+    def _mutated(self, resource: Resource, new: Obj, old: Obj | None, options: WriteOptions, subresource: str) -> Obj:
+        """The object as those who are asked want it, defaults filled in again."""
+        if options.admission is None:
+            return new
+        wanted = options.admission.mutate(resource, new, old, subresource)
+        assert wanted is not None
+        _complete(resource, wanted)
+        self.rules.defaults(resource, wanted)
+        return wanted
 
     def _check_version(self, resource: Resource, old: Obj, metadata: Obj) -> None:
         stored = old["metadata"]
@@ -294,6 +314,7 @@ class Registry:
         options: DeleteOptions = _NO_OPTIONS,
         *,
         dry_run: bool = False,
+        admission: Admission | None = None,
     ) -> tuple[Obj, bool]:
         """Delete an object or mark it for deletion; returns its last state and whether it is gone.
 
@@ -302,6 +323,9 @@ class Registry:
         """
         stored = self.require(resource, namespace, name).object
         self.rules.prepare_for_delete(resource, name)
+        if admission is not None:
+            admission.mutate(resource, None, stored, "")
+            admission.validate(resource, None, stored, "")
         outcome = deletion.plan(resource, stored, options, self.clock.now())
         if dry_run:
             return outcome.update or stored, outcome.remove

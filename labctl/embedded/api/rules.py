@@ -11,6 +11,16 @@ from labctl.embedded.clientset import Clientset, Obj
 from labctl.embedded.kinds.resources import Resource
 
 
+class Admission(Protocol):
+    """Who is asked before a client's change is stored."""
+
+    def mutate(self, resource: Resource, new: Obj | None, old: Obj | None, subresource: str) -> Obj | None:
+        """The object as it is to be; None for a deletion. Raises ApiError."""
+
+    def validate(self, resource: Resource, new: Obj | None, old: Obj | None, subresource: str) -> None:
+        """Refuse a change. Raises ApiError."""
+
+
 class Rules(Protocol):
     """Defaulting, strategies and validation of every served resource, built-in or custom."""
 

@@ -8,6 +8,8 @@ import ssl
 from datetime import UTC, datetime
 from pathlib import Path
 
+from labctl.embedded.api.admission.caller import Connect, HookCaller
+from labctl.embedded.api.admission.gate import Gate
 from labctl.embedded.api.app import Api, Parts
 from labctl.embedded.api.authentication import Authenticator
 from labctl.embedded.api.authorization import Authorizer
@@ -105,6 +107,7 @@ class ApiServer:
         self._pki = pki
         self._broadcaster = Broadcaster(registry.store)
         self._pods = PodRequests(registry, None)
+        self._gate = Gate(registry)
         self._server: asyncio.Server | None = None
         self._certificates: CertificateSigner | None = None
         self.app = Api(self._parts(settings))
@@ -145,12 +148,17 @@ class ApiServer:
             self._pods,
             Reviews(registry, rules, authenticator, authorizer, self.signer),
             documents,
+            self._gate,
             version_document(settings.version),
         )
 
     def connect_kubelet(self, kubelet: Kubelet) -> None:
         """Say who answers requests for logs, exec, attach and port-forward."""
         self._pods.kubelet = kubelet
+
+    def connect_network(self, connect: Connect) -> None:
+        """Say how Services are reached from the server's node: from then on admission webhooks are called."""
+        self._gate.caller = HookCaller(self.registry, connect)
 
     async def start(self, host: str, port: int) -> int:
         """Listen; returns the port (the one chosen, for port 0).

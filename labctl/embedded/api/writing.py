@@ -37,9 +37,9 @@ _RETURNS_DELETED = frozenset(
 )
 
 
-def write_options(options: ChangeOptions) -> WriteOptions:
+def write_options(call: Call, options: ChangeOptions) -> WriteOptions:
     """The registry's part of a request's options."""
-    return WriteOptions(manager=options.manager, dry_run=options.dry_run)
+    return WriteOptions(manager=options.manager, dry_run=options.dry_run, admission=call.admission)
 
 
 class Writer:
@@ -67,7 +67,7 @@ class Writer:
         stored = self._registry.catalog.stored(resource)
         obj = self._served.to_stored(read_object(call, resource, self._registry.rules, options.validation), stored)
         self._custom.attribute(resource, obj, call.user)
-        created = self._registry.create_object(stored, call.info.namespace, obj, write_options(options))
+        created = self._registry.create_object(stored, call.info.namespace, obj, write_options(call, options))
         self._warn(call, resource, created)
         return self._reader.respond_object(call, created, shape, status=201)
 
@@ -88,7 +88,7 @@ class Writer:
             obj = self._served.to_stored(obj, stored)
         existed = self._registry.entry(resource, info.namespace, info.name) is not None
         updated = self._registry.update_object(
-            stored, info.namespace, info.name, obj, write_options(options), subresource=info.subresource
+            stored, info.namespace, info.name, obj, write_options(call, options), subresource=info.subresource
         )
         self._warn(call, resource, updated)
         if info.subresource == "scale":
@@ -108,7 +108,9 @@ class Writer:
         resource, info = call.target, call.info
         shape = call.representation(TRANSFORMS)
         options, dry_run = delete_options(info, read_value(call))
-        last, gone = self._registry.delete_object(resource, info.namespace, info.name, options, dry_run=dry_run)
+        last, gone = self._registry.delete_object(
+            resource, info.namespace, info.name, options, dry_run=dry_run, admission=call.admission
+        )
         if not gone or resource.key in _RETURNS_DELETED:
             return self._reader.respond_object(call, last, shape)
         return respond(_deleted(resource, last), shape, warnings=call.warnings)
@@ -124,7 +126,9 @@ class Writer:
             metadata = entry.object["metadata"]
             namespace, name = metadata.get("namespace", ""), metadata["name"]
             try:
-                self._registry.delete_object(resource, namespace, name, options, dry_run=dry_run)
+                self._registry.delete_object(
+                    resource, namespace, name, options, dry_run=dry_run, admission=call.admission
+                )
             except ApiError as error:
                 if error.reason != "NotFound":
                     raise

@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Iterable
 
 from labctl.embedded.clientset import Obj
-from labctl.embedded.kinds import bootstrap_roles
+from labctl.embedded.kinds import bootstrap_roles, k3s
 from labctl.embedded.kinds.settings import ClusterSettings
 
 NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
@@ -24,6 +24,7 @@ def objects(settings: ClusterSettings) -> list[tuple[str, Obj]]:
         ("services", _dns_service(settings)),
         *_roles(),
         *_classes(),
+        *(("customresourcedefinitions.apiextensions.k8s.io", item) for item in k3s.definitions()),
     ]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -67,7 +67,13 @@ class Server:
     def close(self) -> None:
         asyncio.run(self.api.close())
 
-    def respond(
+    def respond(self, method: str, target: str, body: Any = None, **options: Any) -> Response:
+        """The answer to a request that nothing has to be waited for."""
+        answer = self.answer(method, target, body, **options)
+        assert isinstance(answer, Response)
+        return answer
+
+    def answer(
         self,
         method: str,
         target: str,
@@ -76,7 +82,7 @@ class Server:
         headers: Mapping[str, str] | None = None,
         token: str | None = None,
         anonymous: bool = False,
-    ) -> Response:
+    ) -> Response | Awaitable[Response]:
         fields = {"User-Agent": "tester/1.0", "Accept": "application/json", **(headers or {})}
         if token is not None:
             fields["Authorization"] = f"Bearer {token}"

@@ -68,7 +68,7 @@ class Applier:
         if live is not None and managers is None:
             return live, False
         merged["metadata"].setdefault("name", info.name)
-        write = WriteOptions(options.manager, options.dry_run, "Apply", managed.encode(managers or ()))
+        write = WriteOptions(options.manager, options.dry_run, "Apply", managed.encode(managers or ()), call.admission)
         if live is None:
             return self._registry.create_object(resource, info.namespace, merged, write), True
         updated = self._registry.update_object(

@@ -14,7 +14,7 @@ from typing import Any
 
 from labctl.embedded.api.protobuf.numbers import Numbers, numbers
 from labctl.embedded.clientset import Obj
-from labctl.embedded.kinds.wire import Field, Struct, Type, kind_struct
+from labctl.embedded.kinds.wire import Field, Struct, Type, all_structs, kind_struct
 
 PREFIX = b"k8s\x00"
 
@@ -38,9 +38,8 @@ def decode_object(data: bytes) -> Obj:
     envelope = dict(_fields(data[len(PREFIX) :]))
     meta = dict(_fields(_bytes(envelope.get(1, b""))))
     api_version, kind = _text(meta.get(1, b"")), _text(meta.get(2, b""))
-    known = kind_struct(api_version, kind)
-    if known is None:
-        known = kind_struct("v1", kind) if kind == "DeleteOptions" else None
+    # Every group has DeleteOptions under its own name; the type is one.
+    known = all_structs()["meta.DeleteOptions"] if kind == "DeleteOptions" else kind_struct(api_version, kind)
     if known is None:
         raise ProtobufError(f'no kind "{kind}" is registered for version "{api_version}"')
     obj = _message(_bytes(envelope.get(2, b"")), known)

@@ -1,0 +1,1 @@
+"""Admission webhooks: others are asked before a client's change is stored."""

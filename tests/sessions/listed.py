@@ -1,0 +1,22 @@
+"""Steps that are not replayed or may differ, by rule, each with its reason; docs/differences.md tells them too."""
+
+from __future__ import annotations
+
+import re
+import shutil
+
+from tests.sessions.recording import Session, Step
+
+_RULES: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r"\bBED/|cd BED\b"), "a command on the hosts themselves: the embedded nodes are not machines"),
+    (re.compile(r"ingress-nginx-4\.11\.2\.tgz|get manifest ingress-nginx"), "the chart's archive is not at hand"),
+)
+
+
+def reason(session: Session, step: Step) -> str:
+    """Why a step is not compared; empty when it is."""
+    if "kubectl132" in step.command and shutil.which("kubectl132") is None:
+        return "there is no kubectl132 on this machine"
+    if step.left_out:
+        return "its output was not recorded"
+    return next((why for pattern, why in _RULES if pattern.search(step.command)), "")
