@@ -67,6 +67,16 @@ class Histogram:
             counts[bucket] = counts.get(bucket, 0) + count
         return Histogram(counts, max(self.max_us, other.max_us))
 
+    def coarse(self, bits: int = 4) -> dict[float, int]:
+        """For reports: lower bound in milliseconds → count, with 2^bits buckets per power of two (4 bits: 6 % wide)."""
+        found: dict[float, int] = {}
+        for bucket, count in sorted(self.counts.items()):
+            micros = int(middle_of(bucket))
+            shift = max(0, micros.bit_length() - bits - 1)
+            low = (micros >> shift << shift) / 1000
+            found[low] = found.get(low, 0) + count
+        return found
+
     def quantiles(self, *shares: float) -> tuple[float, ...]:
         """The nearest-rank quantiles in microseconds, each within 1/1024 of the duration at that rank.
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
 from labctl.model.histogram import Histogram
+from labctl.model.timeline import Timeline
 
 
 class Connection(StrEnum):
@@ -36,10 +37,12 @@ class Tls:
     Attributes:
         verify: False is curl's `-k`.
         ca_file: PEM file to trust instead of the system's (`--cacert`).
+        sessions: Whether new connections resume the TLS session of earlier ones (RFC 8446, section 2.2).
     """
 
     verify: bool = True
     ca_file: Path | None = None
+    sessions: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,27 @@ class CountBy:
 
 
 @dataclass(frozen=True, slots=True)
+class Load:
+    """When requests begin. Without a rate the loop is closed: the next begins when one has ended.
+
+    Attributes:
+        rate: Requests per second that begin whatever the server does (open loop); 0: closed loop. Latency is then
+            measured from when a request was to begin, so that a stalled server hides nothing ("coordinated omission",
+            Gil Tene, "How NOT to Measure Latency", 2013).
+        duration: Seconds after which no request begins any more; 0: `ProbePlan.count` ends the run.
+        ramp: Seconds in which rate, or concurrency, grows evenly from nothing to what is asked for.
+        warm_up: Seconds of the same load beforehand, of which nothing is counted.
+        open_end: The run lasts until its caller ends it, which then is no interruption.
+    """
+
+    rate: float = 0.0
+    duration: float = 0.0
+    ramp: float = 0.0
+    warm_up: float = 0.0
+    open_end: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ProbePlan:
     """A finite series of equal requests.
 
@@ -98,6 +122,9 @@ class ProbePlan:
         by: What the answers are counted by.
         versions: Version name → regular expression searched in the body; decides KeyKind.VERSION.
         source_address: Local address to send from; empty lets the system choose.
+        load: When requests begin, and how long.
+        http2: Ask for HTTP/2 (ALPN for https, prior knowledge for http).
+        users: Simulated users, each with cookies of its own, one request at a time each; 0: none are told apart.
     """
 
     name: str
@@ -111,6 +138,9 @@ class ProbePlan:
     by: CountBy = CountBy(KeyKind.POD)
     versions: Mapping[str, str] = field(default_factory=dict)
     source_address: str = ""
+    load: Load = Load()
+    http2: bool = False
+    users: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,22 +218,28 @@ class Fold:
     Attributes:
         outcomes: Outcome → requests that ended so.
         latency: Of the answered requests.
+        phases: `connect`, `tls` and `first byte` → how long that took, where it took place.
+        timeline: When they ended.
     """
 
     outcomes: Mapping[Outcome, int] = field(default_factory=dict)
     latency: Histogram = Histogram()
+    phases: Mapping[str, Histogram] = field(default_factory=dict)
+    timeline: Timeline[Outcome] = field(default_factory=Timeline)
 
     @classmethod
     def of(cls, samples: Iterable[Sample]) -> Fold:
         """The fold of single samples."""
         outcomes: dict[Outcome, int] = {}
         answered: list[float] = []
+        ends: list[tuple[float, Outcome]] = []
         for sample in samples:
             outcome = Outcome(sample.status, sample.pod, sample.version, sample.header, sample.error)
             outcomes[outcome] = outcomes.get(outcome, 0) + 1
+            ends.append((sample.started + sample.elapsed, outcome))
             if sample.error is None:
                 answered.append(sample.elapsed)
-        return cls(outcomes, Histogram.of(answered))
+        return cls(outcomes, Histogram.of(answered), timeline=Timeline.of(ends))
 
     @property
     def requests(self) -> int:
@@ -215,7 +251,12 @@ class Fold:
         outcomes = dict(self.outcomes)
         for outcome, count in other.outcomes.items():
             outcomes[outcome] = outcomes.get(outcome, 0) + count
-        return Fold(outcomes, self.latency.merge(other.latency))
+        nothing = Histogram()
+        phases = {
+            name: self.phases.get(name, nothing).merge(other.phases.get(name, nothing))
+            for name in (*self.phases, *(name for name in other.phases if name not in self.phases))
+        }
+        return Fold(outcomes, self.latency.merge(other.latency), phases, self.timeline.merge(other.timeline))
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +271,7 @@ class ProbeResult:
         partial: True when the run was interrupted before `plan.count` requests.
         folded: All finished requests, counted; None when `samples` are all of them.
         notices: What the user should know of how the requests were sent (fewer at once than asked, for example).
+        cpu: Seconds of processor time that the sender spent.
     """
 
     plan: ProbePlan
@@ -239,6 +281,20 @@ class ProbeResult:
     partial: bool = False
     folded: Fold | None = None
     notices: tuple[str, ...] = ()
+    cpu: float = 0.0
+
+    def merge(self, other: ProbeResult) -> ProbeResult:
+        """Both parts of a run that was sent by several processes at once: counts and histograms simply add."""
+        return replace(
+            self,
+            samples=tuple(sorted((*self.samples, *other.samples), key=lambda each: each.started + each.elapsed)),
+            answers=(*self.answers, *other.answers),
+            elapsed=max(self.elapsed, other.elapsed),
+            partial=self.partial or other.partial,
+            folded=self.fold.merge(other.fold),
+            notices=tuple(dict.fromkeys((*self.notices, *other.notices))),
+            cpu=self.cpu + other.cpu,
+        )
 
     @property
     def fold(self) -> Fold:

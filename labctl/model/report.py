@@ -46,6 +46,40 @@ class Latency:
     p90: float
     p99: float
     max: float
+    p95: float = 0.0
+    p999: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One slot of the time line.
+
+    Attributes:
+        at_s: When it begins, seconds since the run began.
+        hits: Key → answers that came in it.
+        errors: Error name → requests that ended so in it.
+    """
+
+    at_s: float
+    hits: Mapping[str, int]
+    errors: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A moment at which the shares of the keys, or of errors, changed.
+
+    Attributes:
+        at_s: When, seconds since the run began.
+        p_value: How often chance alone shows as clear a change somewhere in such a run.
+        before: Key → share before.
+        after: Key → share from then on.
+    """
+
+    at_s: float
+    p_value: float
+    before: Mapping[str, float]
+    after: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +124,12 @@ class Check:
         title: One line for people.
         partial: True when it was interrupted.
         notices: What the user should know of how the requests were sent (fewer at once than asked for, for example).
+        phases: `lookup`, `connect`, `tls`, `first byte` → how long that took, where it was done.
+        cpu_us: Microseconds of processor time that the sender spent on each request; 0: not known.
+        timeline: When the answers came, in equal slots.
+        slot_s: Seconds of one slot.
+        change: The clearest change over time, where one is beyond chance.
+        histogram: Latency from (ms, inclusive) → answers, in ascending order, buckets 6 % wide.
     """
 
     name: str
@@ -110,6 +150,12 @@ class Check:
     title: str = ""
     partial: bool = False
     notices: tuple[str, ...] = ()
+    phases: Mapping[str, Latency] = field(default_factory=dict)
+    cpu_us: float = 0.0
+    timeline: tuple[Moment, ...] = ()
+    slot_s: float = 0.0
+    change: Change | None = None
+    histogram: Mapping[float, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

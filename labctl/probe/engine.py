@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 from labctl.env import Clock
@@ -48,9 +49,19 @@ def run(
         UsageError: The plan cannot be sent: URL, method, header, count, or expression of a version.
         LabctlError: There are no file descriptors left for even one connection.
     """
-    _check(plan)
+    check(plan)
+    ticks = clock.monotonic if clock is not None else time.perf_counter
+    if plan.load.warm_up:
+        beforehand = replace(plan, load=replace(plan.load, duration=plan.load.warm_up, warm_up=0.0, open_end=False))
+        warmed = _send(beforehand, Pace(ticks, None, stop))
+        if warmed.partial:
+            return replace(Recorder(plan).result(0.0, partial=True), notices=("interrupted while warming up",))
+    return _send(plan, Pace(ticks, on_progress, stop))
+
+
+def _send(plan: ProbePlan, pace: Pace) -> ProbeResult:
     recorder = Recorder(plan)
-    pace = Pace(clock.monotonic if clock is not None else time.perf_counter, on_progress, stop)
+    spent, interrupted = time.process_time(), False
     try:
         if plain.suits(plan):
             plain.send(plan, recorder, pace)
@@ -59,13 +70,29 @@ def run(
 
             libcurl.send(plan, recorder, pace)
     except KeyboardInterrupt:
-        pass  # The result says that it is partial.
+        interrupted = True  # The result says that it is partial.
     elapsed = pace.clock() - pace.begun
     pace.finished(recorder.done)
-    return recorder.result(elapsed)
+    return recorder.result(
+        elapsed, partial=interrupted or _unfinished(plan, pace, recorder.done), cpu=time.process_time() - spent
+    )
 
 
-def _check(plan: ProbePlan) -> None:
+def _unfinished(plan: ProbePlan, pace: Pace, done: int) -> bool:
+    """Whether the run ended before what was asked for: a number of requests, a time, or its caller's word."""
+    if plan.load.open_end:
+        return False
+    if plan.load.duration:
+        return pace.was_stopped
+    return done < plan.count
+
+
+def check(plan: ProbePlan) -> None:
+    """Whether a plan can be sent.
+
+    Raises:
+        UsageError: It cannot: URL, method, header, count, or expression of a version.
+    """
     request = plan.request
     if not _is_url(request.url):
         raise UsageError(f"{request.url!r} is no http or https URL", hint="for example http://127.0.10.10:30080/")
@@ -78,6 +105,9 @@ def _check(plan: ProbePlan) -> None:
     for name, value in request.headers:
         if not _TOKEN.match(name) or any(sign in value for sign in "\r\n\0"):
             raise UsageError(f"{name!r}: {value!r} is no HTTP header")
+    load = plan.load
+    if min(load.rate, load.duration, load.ramp, load.warm_up, plan.users) < 0:
+        raise UsageError("rate, duration, ramp, warm-up and users cannot be below 0")
     _check_versions(plan.versions)
 
 

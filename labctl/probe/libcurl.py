@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import selectors
 import ssl
+from collections import deque
 from pathlib import Path
 
 import pycurl
@@ -14,6 +15,7 @@ from labctl.probe import codes, descriptors
 from labctl.probe.codes import probe_error
 from labctl.probe.pace import Pace
 from labctl.probe.recorder import BODY_KEPT, Recorder
+from labctl.probe.schedule import Schedule
 
 USER_AGENT = f"labctl/{__version__}"
 VERSION = str(pycurl.version)
@@ -24,19 +26,20 @@ _TURN_SECONDS = 0.05
 def send(plan: ProbePlan, recorder: Recorder, pace: Pace) -> None:
     """Send the plan's requests and record how each ended; returns early when the caller wants to stop.
 
-    With a cookie jar the first request goes alone, so that all others carry the cookies that it brought.
+    With a cookie jar the first request goes alone, so that all others carry the cookies that it brought. Simulated
+    users (`plan.users`) each have a handle of their own, whose cookies nobody else sees.
 
     Raises:
         LabctlError: Not one connection can be opened (file descriptors).
     """
-    limit, notice = descriptors.affordable(min(plan.concurrency, plan.count))
+    loop = _Loop(plan, recorder, pace)
+    limit, notice = descriptors.affordable(min(plan.users or plan.concurrency, loop.schedule.count))
     if notice:
         recorder.notices.append(notice)
-    loop = _Loop(plan, recorder, pace)
     try:
-        if plan.request.cookie_jar:
-            loop.run(limit=1, until=1)
-        loop.run(limit=limit, until=plan.count)
+        if plan.request.cookie_jar and not plan.users:
+            loop.run(limit=1, first_only=True)
+        loop.run(limit=limit)
     finally:
         loop.close()
 
@@ -44,19 +47,20 @@ def send(plan: ProbePlan, recorder: Recorder, pace: Pace) -> None:
 class _Transfer:
     """One easy handle and what the request on it has brought so far."""
 
-    __slots__ = ("begun", "body", "handle", "head", "index", "size")
+    __slots__ = ("begun", "body", "handle", "head", "index", "sent", "size")
 
     def __init__(self, handle: pycurl.Curl) -> None:
         self.handle = handle
         self.index = 0
         self.begun = 0.0
+        self.sent = 0.0
         self.head = b""
         self.body = b""
         self.size = 0
 
-    def start(self, index: int, begun: float) -> None:
-        """Forget the last request."""
-        self.index, self.begun, self.head, self.body, self.size = index, begun, b"", b"", 0
+    def start(self, index: int, begun: float, sent: float) -> None:
+        """Forget the last request; this one was to begin at `begun`, and does at `sent`."""
+        self.index, self.begun, self.sent, self.head, self.body, self.size = index, begun, sent, b"", b"", 0
 
     def on_header(self, line: bytes) -> None:
         """A header line came; a status line begins a new head (after 100 Continue), trailers are left out."""
@@ -83,24 +87,52 @@ class _Loop:
         self._recorder = recorder
         self._pace = pace
         self._next = 0
-        self._idle: list[_Transfer] = []
+        self._idle: deque[_Transfer] = deque()
         self._busy: dict[pycurl.Curl, _Transfer] = {}
-        self._share: pycurl.CurlShare | None = _cookie_share() if plan.request.cookie_jar else None
+        self.schedule = Schedule(plan)
+        self._share = _share(plan)
         self._multi = pycurl.CurlMulti()
         self._sockets = _Sockets(self._multi, pace)
         # No multiplexing: requests at once are connections at once, with HTTP/2 as with HTTP/1.1.
         self._multi.setopt(pycurl.M_PIPELINING, pycurl.PIPE_NOTHING)
         self._multi.setopt(pycurl.M_MAXCONNECTS, plan.concurrency)
 
-    def run(self, *, limit: int, until: int) -> None:
-        """Keep `limit` requests in flight until `until` have been sent and have ended."""
-        while not self._pace.stopped(self._recorder.done):
-            while len(self._busy) < limit and self._next < until:
-                self._begin()
-            if not self._busy:
+    def run(self, *, limit: int, first_only: bool = False) -> None:
+        """Keep up to `limit` requests in flight until all have ended (or the first has)."""
+        while not self._stopped():
+            self._fill(limit, first_only=first_only)
+            if not self._busy and (first_only or self._next >= self.schedule.count):
                 return
-            self._sockets.turn()
+            self._sockets.turn(self._wait(limit))
             self._collect()
+            self.schedule.expire(self._now(), self._next)
+
+    def _now(self) -> float:
+        """Seconds since the run began."""
+        return self._pace.clock() - self._pace.begun
+
+    def _stopped(self) -> bool:
+        """Whether to stop at once; a run with an open end lets end what is in flight."""
+        if not self._pace.stopped(self._recorder.done):
+            return False
+        if self._plan.load.open_end:
+            self.schedule.end(self._now(), self._next)
+        return not self._plan.load.open_end
+
+    def _wait(self, limit: int) -> float:
+        """Longest wait, in seconds, until a request is due or the caller's wish to stop is looked at."""
+        if not self.schedule.open or self._next >= self.schedule.count or len(self._busy) >= limit:
+            return _TURN_SECONDS
+        return min(_TURN_SECONDS, max(0.0, self.schedule.due(self._next) - self._now()))
+
+    def _fill(self, limit: int, *, first_only: bool) -> None:
+        """Begin the requests that are due."""
+        while len(self._busy) < limit and self._next < (1 if first_only else self.schedule.count):
+            now = self._now()
+            due = self.schedule.due(self._next) if self.schedule.open else now
+            if due > now or len(self._busy) >= self.schedule.limit(now):
+                return
+            self._begin(due)
 
     def close(self) -> None:
         """Close every connection."""
@@ -113,9 +145,9 @@ class _Loop:
         if self._share is not None:
             self._share.close()
 
-    def _begin(self) -> None:
-        transfer = self._idle.pop() if self._idle else self._new_transfer()
-        transfer.start(self._next, self._pace.clock())
+    def _begin(self, due: float) -> None:
+        transfer = self._idle.popleft() if self._idle else self._new_transfer()
+        transfer.start(self._next, self._pace.begun + due, self._pace.clock())
         self._next += 1
         self._busy[transfer.handle] = transfer
         self._multi.add_handle(transfer.handle)
@@ -128,6 +160,7 @@ class _Loop:
         handle.setopt(pycurl.WRITEFUNCTION, transfer.on_body)
         if self._share is not None:
             handle.setopt(pycurl.SHARE, self._share)
+        if self._plan.request.cookie_jar or self._plan.users:
             handle.setopt(pycurl.COOKIEFILE, "")
         return transfer
 
@@ -152,9 +185,23 @@ class _Loop:
             self._recorder.failed(transfer.index, started, elapsed, probe_error(code, words))
         else:
             status = handle.getinfo(pycurl.RESPONSE_CODE)
+            self._phases(handle)
             self._recorder.answered(transfer.index, started, elapsed, status, transfer.head, transfer.body)
         self._multi.remove_handle(handle)
         self._idle.append(transfer)
+
+    def _phases(self, handle: pycurl.Curl) -> None:
+        """How long the parts took, by curl's marks, which all count from the start; a reused connection has no more."""
+        found, connected, secured, first = (
+            handle.getinfo(mark)
+            for mark in (pycurl.NAMELOOKUP_TIME, pycurl.CONNECT_TIME, pycurl.APPCONNECT_TIME, pycurl.STARTTRANSFER_TIME)
+        )
+        if handle.getinfo(pycurl.NUM_CONNECTS):
+            self._recorder.phase("lookup", found)
+            self._recorder.phase("connect", connected - found)
+            if secured:
+                self._recorder.phase("tls", secured - connected)
+        self._recorder.phase("first byte", first - max(connected, secured))
 
 
 class _Sockets:
@@ -168,9 +215,9 @@ class _Sockets:
         multi.setopt(pycurl.M_SOCKETFUNCTION, self._on_socket)
         multi.setopt(pycurl.M_TIMERFUNCTION, self._on_timer)
 
-    def turn(self) -> None:
-        """Wait for one thing to happen, or a moment, and let libcurl act on it."""
-        wait = _TURN_SECONDS if self._due is None else min(_TURN_SECONDS, max(0.0, self._due - self._clock()))
+    def turn(self, longest: float) -> None:
+        """Wait for one thing to happen, or `longest` seconds, and let libcurl act on it."""
+        wait = longest if self._due is None else min(longest, max(0.0, self._due - self._clock()))
         for key, events in self._selector.select(wait):
             self._multi.socket_action(key.fd, _CURL_EVENTS[events])
         if self._due is not None and self._due <= self._clock():
@@ -207,9 +254,16 @@ _CURL_EVENTS = {
 }
 
 
-def _cookie_share() -> pycurl.CurlShare:
+def _share(plan: ProbePlan) -> pycurl.CurlShare | None:
+    """What the handles have in common: cookies of one jar, TLS sessions; None where that is nothing."""
+    shared = [pycurl.LOCK_DATA_COOKIE] if plan.request.cookie_jar and not plan.users else []
+    if plan.tls.sessions:
+        shared.append(pycurl.LOCK_DATA_SSL_SESSION)
+    if not shared:
+        return None
     share = pycurl.CurlShare()
-    share.setopt(pycurl.SH_SHARE, pycurl.LOCK_DATA_COOKIE)
+    for what in shared:
+        share.setopt(pycurl.SH_SHARE, what)
     return share
 
 
@@ -228,7 +282,11 @@ def _set_up(handle: pycurl.Curl, plan: ProbePlan) -> None:
     if plan.connection is Connection.NEW:
         handle.setopt(pycurl.FRESH_CONNECT, 1)
         handle.setopt(pycurl.FORBID_REUSE, 1)
-        handle.setopt(pycurl.SSL_SESSIONID_CACHE, 0)
+        handle.setopt(pycurl.SSL_SESSIONID_CACHE, int(plan.tls.sessions))
+    if plan.http2:
+        tls = request.url.startswith("https:")
+        version = pycurl.CURL_HTTP_VERSION_2TLS if tls else pycurl.CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE
+        handle.setopt(pycurl.HTTP_VERSION, version)
     _set_method(handle, plan)
     _set_tls(handle, plan)
 
@@ -240,7 +298,12 @@ def _set_method(handle: pycurl.Curl, plan: ProbePlan) -> None:
     if request.body:
         handle.setopt(pycurl.POSTFIELDS, request.body)
         headers += [f"{name}:" for name in ("Content-Type", "Expect") if name.lower() not in given]
-    if plan.connection is Connection.NEW and request.url.startswith("http:") and "connection" not in given:
+    if (
+        plan.connection is Connection.NEW
+        and not plan.http2
+        and request.url.startswith("http:")
+        and "connection" not in given
+    ):
         headers.append("Connection: close")
     if request.method == "HEAD":
         handle.setopt(pycurl.NOBODY, 1)

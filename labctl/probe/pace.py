@@ -20,6 +20,7 @@ class Pace:
         self._report = on_progress
         self._stopped = stop.is_set if isinstance(stop, threading.Event) else stop
         self._next = self.begun
+        self.was_stopped = False
 
     def stopped(self, done: int) -> bool:
         """Whether the caller wants no more; `done` requests are finished."""
@@ -28,7 +29,9 @@ class Pace:
             if now >= self._next:
                 self._next = now + PROGRESS_SECONDS
                 self._report(done)
-        return self._stopped is not None and self._stopped()
+        if self._stopped is not None and self._stopped():
+            self.was_stopped = True
+        return self.was_stopped
 
     def finished(self, done: int) -> None:
         """Report the last progress."""

@@ -20,9 +20,11 @@ from labctl.errors import LabctlError
 from labctl.model.probe import Connection, ProbeError, ProbePlan
 from labctl.probe import codes, descriptors
 from labctl.probe.codes import probe_error
+from labctl.probe.exchange import CONNECT_ERRORS, BindError, Exchange
 from labctl.probe.http1 import AnswerError, AnswerReader, request_bytes
 from labctl.probe.pace import Pace
 from labctl.probe.recorder import Recorder
+from labctl.probe.schedule import Schedule
 from labctl.probe.target import Address, addresses, host_and_port
 
 USER_AGENT = f"labctl/{__version__}"
@@ -49,6 +51,8 @@ def suits(plan: ProbePlan) -> bool:
         and parts.scheme == "http"
         and plain_url
         and not request.cookie_jar
+        and not plan.users
+        and not plan.http2
         and request.method != "CONNECT"
         and not any(name.lower() in _LIBCURLS for name, _ in request.headers)
     )
@@ -74,30 +78,17 @@ def send(plan: ProbePlan, recorder: Recorder, pace: Pace) -> None:
 
 
 def _fail_all(plan: ProbePlan, recorder: Recorder, pace: Pace, error: ProbeError) -> None:
-    now = pace.clock() - pace.begun
     for index in range(plan.count):
         if pace.stopped(recorder.done):
             return
-        recorder.failed(index, now, 0.0, error)
-
-
-class _Exchange:
-    """One connection and the request that is on its way on it."""
-
-    __slots__ = ("begun", "index", "reader", "reused", "socket", "target", "unsent")
-
-    def __init__(self, connection: socket.socket, index: int, begun: float, reader: AnswerReader, target: int) -> None:
-        self.socket = connection
-        self.index = index
-        self.begun = begun
-        self.reader = reader
-        self.target = target
-        self.unsent: bytes | memoryview = b""
-        self.reused = False
+        recorder.failed(index, pace.clock() - pace.begun, 0.0, error)
 
 
 class _Loop:
-    """All connections of one run. `_open` maps descriptors to the exchanges in flight."""
+    """All connections of one run.
+
+    `_open` maps descriptors to the exchanges in flight, `_idle` to kept connections that wait for a request to be due.
+    """
 
     def __init__(
         self, plan: ProbePlan, recorder: Recorder, pace: Pace, targets: tuple[Address, ...], poll: select.epoll
@@ -111,43 +102,93 @@ class _Loop:
         self._poll = poll
         self._request = request_bytes(plan, USER_AGENT)
         self._keep_alive = plan.connection is Connection.KEEP_ALIVE
-        self._limit, notice = descriptors.affordable(min(plan.concurrency, plan.count))
+        self._schedule = Schedule(plan)
+        self._limit, notice = descriptors.affordable(min(plan.concurrency, self._schedule.count))
         if notice:
             recorder.notices.append(notice)
-        self._open: dict[int, _Exchange] = {}
+        self._open: dict[int, Exchange] = {}
+        self._idle: dict[int, Exchange] = {}
         self._next = 0
         self._next_sweep = 0.0
 
     def run(self) -> None:
         """Keep the wanted number of requests in flight until all are done."""
-        plan, pace, recorder, poll, opened = self._plan, self._pace, self._recorder, self._poll, self._open
-        while not pace.stopped(recorder.done):
+        poll, opened, schedule = self._poll, self._open, self._schedule
+        while not self._stopped():
             self._fill()
-            if not opened:
-                if self._next >= plan.count:
-                    return
-                continue
-            for fd, event in poll.poll(_TURN_SECONDS):
+            if not opened and self._next >= schedule.count:
+                return
+            for fd, event in poll.poll(self._wait()):
                 exchange = opened.get(fd)
                 if exchange is not None:
                     self._serve(exchange, event)
+                elif fd in self._idle:  # The server closed a connection that waited for its next request.
+                    self._idle.pop(fd).socket.close()
             self._sweep()
 
     def close(self) -> None:
         """Close what is still open."""
-        for exchange in self._open.values():
+        for exchange in (*self._open.values(), *self._idle.values()):
             exchange.socket.close()
         self._open.clear()
+        self._idle.clear()
+
+    def _stopped(self) -> bool:
+        """Whether to stop at once; a run with an open end lets end what is in flight."""
+        if not self._pace.stopped(self._recorder.done):
+            return False
+        if self._plan.load.open_end:
+            self._schedule.end(self._clock() - self._pace.begun, self._next)
+        return not self._plan.load.open_end
+
+    def _wait(self) -> float:
+        """Seconds to wait for the network; what an open loop waits for by the clock is waited for here.
+
+        epoll's timeout is in whole milliseconds, by which requests would begin late; select's is in microseconds.
+        """
+        if not self._schedule.open:
+            return _TURN_SECONDS if self._open else 0
+        if self._next >= self._schedule.count or len(self._open) >= self._limit:
+            return _TURN_SECONDS
+        wait = self._pace.begun + self._schedule.due(self._next) - self._clock()
+        if wait > 0:
+            select.select([self._poll], [], [], min(wait, _TURN_SECONDS))
+        return 0
 
     def _fill(self) -> None:
         """Begin requests until enough are in flight."""
-        count, opened = self._plan.count, self._open
         failed_before = self._recorder.done
-        while len(opened) < self._limit and self._next < count:
-            self._next += 1
-            self._connect(self._next - 1, self._clock(), self._target)
+        while len(self._open) < self._limit:
+            begun = self._due(self._clock())
+            if begun is None:
+                return
+            self._begin(begun)
             if self._recorder.done - failed_before > 64:
                 return  # Requests fail as they begin: let the caller stop that.
+
+    def _due(self, now: float) -> float | None:
+        """When the next request was to begin; None where none is due."""
+        if self._next >= self._schedule.count:
+            return None
+        if not self._schedule.open:
+            return now if len(self._open) < self._schedule.limit(now - self._pace.begun) else None
+        due = self._pace.begun + self._schedule.due(self._next)
+        return due if due <= now else None
+
+    def _begin(self, begun: float) -> None:
+        """The next request begins: on a connection that waits for one, else on a new one."""
+        index = self._next
+        self._next += 1
+        if not self._idle:
+            self._connect(index, begun, self._target)
+            return
+        fd, exchange = self._idle.popitem()
+        self._open[fd] = exchange
+        self._resend(exchange, index, begun)
+
+    def _resend(self, exchange: Exchange, index: int, begun: float) -> None:
+        exchange.again(index, begun, self._clock(), AnswerReader(self._plan.request.method))
+        self._send(exchange, self._request)
 
     def _connect(self, index: int, begun: float, target: int) -> None:
         """Open a connection to one of the addresses and send the request on it at once."""
@@ -157,7 +198,8 @@ class _Loop:
         except OSError as error:
             self._no_socket(index, begun, error)
             return
-        exchange = _Exchange(connection, index, begun, AnswerReader(self._plan.request.method), target)
+        exchange = Exchange(connection, index, begun, AnswerReader(self._plan.request.method), target)
+        exchange.sent = self._clock()
         code = connection.connect_ex(address.sockaddr)
         if code not in (0, errno.EINPROGRESS):
             self._unreachable(exchange, code)
@@ -176,14 +218,14 @@ class _Loop:
                 connection.bind((self._plan.source_address, 0))
             except OSError as error:
                 connection.close()
-                raise _BindError(error.errno, os.strerror(error.errno or 0)) from error
+                raise BindError(error.errno, os.strerror(error.errno or 0)) from error
         if self._plan.request.body:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return connection
 
     def _no_socket(self, index: int, begun: float, error: OSError) -> None:
         """No socket could be made: go on with fewer at once where descriptors ran out."""
-        if isinstance(error, _BindError):
+        if isinstance(error, BindError):
             words = f"bind failed with errno {error.errno}: {error.strerror}"
             self._record_failure(index, begun, probe_error(codes.INTERFACE_FAILED, words))
         elif error.errno in (errno.EMFILE, errno.ENFILE):
@@ -195,7 +237,7 @@ class _Loop:
         else:
             self._record_failure(index, begun, probe_error(codes.COULDNT_CONNECT, str(error.strerror)))
 
-    def _send(self, exchange: _Exchange, data: bytes | memoryview, *, register: bool = False) -> None:
+    def _send(self, exchange: Exchange, data: bytes | memoryview, *, register: bool = False) -> None:
         """Send as much as fits now; what is left goes when the connection is writable."""
         try:
             sent = exchange.socket.send(data, socket.MSG_NOSIGNAL)
@@ -204,6 +246,9 @@ class _Loop:
         except OSError as error:
             self._broken(exchange, error, sending=True)
             return
+        if sent and not exchange.connected:
+            exchange.connected = self._clock()
+            self._recorder.phase("connect", exchange.connected - exchange.sent)
         exchange.unsent = memoryview(data)[sent:] if sent < len(data) else b""
         fd = exchange.socket.fileno()
         wanted = select.EPOLLIN | (select.EPOLLOUT if exchange.unsent else 0)
@@ -212,7 +257,7 @@ class _Loop:
         elif exchange.unsent or not sent:
             self._poll.modify(fd, wanted)
 
-    def _serve(self, exchange: _Exchange, event: int) -> None:
+    def _serve(self, exchange: Exchange, event: int) -> None:
         """Something happened on a connection."""
         if event & select.EPOLLOUT and exchange.unsent:
             self._send(exchange, exchange.unsent)
@@ -221,7 +266,7 @@ class _Loop:
         if event & ~select.EPOLLOUT and exchange.socket.fileno() in self._open:
             self._receive(exchange)
 
-    def _receive(self, exchange: _Exchange) -> None:
+    def _receive(self, exchange: Exchange) -> None:
         try:
             data = exchange.socket.recv(_READ)
         except BlockingIOError:
@@ -230,6 +275,8 @@ class _Loop:
             self._broken(exchange, error, sending=False)
             return
         reader = exchange.reader
+        if not exchange.first:
+            exchange.first = self._clock()
         try:
             complete = reader.feed(data) if data else reader.end()
         except AnswerError as error:
@@ -238,45 +285,50 @@ class _Loop:
         if complete:
             self._finish(exchange, closed=not data)
 
-    def _finish(self, exchange: _Exchange, *, closed: bool) -> None:
+    def _finish(self, exchange: Exchange, *, closed: bool) -> None:
         """Record an answer, and send the next request."""
         now = self._clock()
         begun, reader = exchange.begun, exchange.reader
         self._recorder.answered(
             exchange.index, begun - self._pace.begun, now - begun, reader.status, reader.head, reader.body
         )
-        more = self._next < self._plan.count
-        if more and self._keep_alive and reader.reusable and not closed and not exchange.unsent:
-            exchange.index, exchange.begun = self._next, now
-            exchange.reader, exchange.reused = AnswerReader(self._plan.request.method), True
+        self._recorder.phase("first byte", exchange.first - exchange.connected)
+        fd = exchange.socket.fileno()
+        self._open.pop(fd, None)
+        due = self._due(now) if len(self._open) < self._limit else None
+        if not (self._keep_alive and reader.reusable and not closed and not exchange.unsent):
+            exchange.socket.close()
+            if due is not None:
+                self._begin(due)
+        elif due is not None:
+            self._open[fd] = exchange
             self._next += 1
-            self._send(exchange, self._request)
-            return
-        self._drop(exchange)
-        if more and len(self._open) < self._limit:
-            self._next += 1
-            self._connect(self._next - 1, now, self._target)
+            self._resend(exchange, self._next - 1, due)
+        elif self._next < self._schedule.count:
+            self._idle[fd] = exchange
+        else:
+            exchange.socket.close()
 
-    def _failed_answer(self, exchange: _Exchange, error: ProbeError, *, closed: bool) -> None:
+    def _failed_answer(self, exchange: Exchange, error: ProbeError, *, closed: bool) -> None:
         """What came is no answer; a kept connection that the server closed meanwhile is tried anew, as curl does."""
         if closed and exchange.reused and exchange.reader.untouched:
             self._again(exchange, self._target)
         else:
             self._fail(exchange, error)
 
-    def _broken(self, exchange: _Exchange, error: OSError, *, sending: bool) -> None:
+    def _broken(self, exchange: Exchange, error: OSError, *, sending: bool) -> None:
         """The connection failed."""
         code = error.errno or 0
         if exchange.reused and exchange.reader.untouched:
             self._again(exchange, self._target)
-        elif not exchange.reused and exchange.unsent in (b"", self._request) and code in _CONNECT_ERRORS:
+        elif not exchange.reused and exchange.unsent in (b"", self._request) and code in CONNECT_ERRORS:
             self._unreachable(exchange, code)
         elif sending:
             self._fail(exchange, probe_error(codes.SEND_ERROR, f"Send failure: {os.strerror(code)}"))
         else:
             self._fail(exchange, probe_error(codes.RECV_ERROR, f"Recv failure: {os.strerror(code)}"))
 
-    def _unreachable(self, exchange: _Exchange, code: int) -> None:
+    def _unreachable(self, exchange: Exchange, code: int) -> None:
         """An address refuses: try the next one, and begin there from now on when it answers no more."""
         following = exchange.target + 1
         if following < len(self._targets):
@@ -285,24 +337,24 @@ class _Loop:
         else:
             self._fail(exchange, self._not_connected(exchange, code))
 
-    def _again(self, exchange: _Exchange, target: int) -> None:
+    def _again(self, exchange: Exchange, target: int) -> None:
         self._drop(exchange)
         self._connect(exchange.index, exchange.begun, target)
 
-    def _not_connected(self, exchange: _Exchange, code: int) -> ProbeError:
+    def _not_connected(self, exchange: Exchange, code: int) -> ProbeError:
         host, port = host_and_port(self._plan.request.url)
-        spent = round((self._clock() - exchange.begun) * 1000)
+        spent = round((self._clock() - exchange.sent) * 1000)
         why = "Could not connect to server" if code == errno.ECONNREFUSED else os.strerror(code)
         return probe_error(codes.COULDNT_CONNECT, f"Failed to connect to {host} port {port} after {spent} ms: {why}")
 
-    def _fail(self, exchange: _Exchange, error: ProbeError) -> None:
+    def _fail(self, exchange: Exchange, error: ProbeError) -> None:
         self._drop(exchange)
         self._record_failure(exchange.index, exchange.begun, error)
 
     def _record_failure(self, index: int, begun: float, error: ProbeError) -> None:
         self._recorder.failed(index, begun - self._pace.begun, self._clock() - begun, error)
 
-    def _drop(self, exchange: _Exchange) -> None:
+    def _drop(self, exchange: Exchange) -> None:
         self._open.pop(exchange.socket.fileno(), None)
         exchange.socket.close()
 
@@ -312,42 +364,17 @@ class _Loop:
         if now < self._next_sweep:
             return
         self._next_sweep = now + min(_TURN_SECONDS, self._plan.timeout / 10)
+        self._schedule.expire(now - self._pace.begun, self._next)
         if len(self._targets) > 1:
             self._sweep_connecting(now)
         oldest = now - self._plan.timeout
-        for exchange in [each for each in self._open.values() if each.begun <= oldest]:
-            self._fail(exchange, probe_error(codes.OPERATION_TIMEDOUT, self._timeout_words(exchange, now)))
+        for exchange in [each for each in self._open.values() if each.sent <= oldest]:
+            self._fail(exchange, probe_error(codes.OPERATION_TIMEDOUT, exchange.timeout_words(self._request, now)))
 
     def _sweep_connecting(self, now: float) -> None:
         """Try the next address where one does not answer at all: what curl's "happy eyeballs" come to (RFC 8305)."""
         last = len(self._targets) - 1
         for exchange in [each for each in self._open.values() if each.target < last]:
-            waited = now - exchange.begun
+            waited = now - exchange.sent
             if exchange.unsent == self._request and waited > _NEXT_ADDRESS_SECONDS * (exchange.target + 1):
                 self._unreachable(exchange, errno.ETIMEDOUT)
-
-    def _timeout_words(self, exchange: _Exchange, now: float) -> str:
-        spent = round((now - exchange.begun) * 1000)
-        if exchange.unsent == self._request:
-            return f"Connection timed out after {spent} milliseconds"
-        reader = exchange.reader
-        size = f"{reader.size} out of {reader.length}" if reader.length and reader.size else f"{reader.size}"
-        return f"Operation timed out after {spent} milliseconds with {size} bytes received"
-
-
-class _BindError(OSError):
-    """The source address cannot be used."""
-
-
-_CONNECT_ERRORS = frozenset(
-    {
-        errno.ECONNREFUSED,
-        errno.EHOSTUNREACH,
-        errno.ENETUNREACH,
-        errno.EHOSTDOWN,
-        errno.ENETDOWN,
-        errno.EADDRNOTAVAIL,
-        errno.ETIMEDOUT,
-    }
-)
-"""Failures that only a connection not yet made can end with."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import replace
 
 from labctl.model.histogram import Histogram
 from labctl.model.probe import Answer, Fold, Outcome, ProbeError, ProbePlan, ProbeResult, Sample
+from labctl.model.timeline import FINEST, Timeline, width_for
 from labctl.probe.classify import Keys, classifier, headers_of
 
 SAMPLES_KEPT = 10_000
@@ -19,6 +22,8 @@ ANSWERS_MOST = 64
 """Whole answers that are kept in all: the first of each outcome that comes after those."""
 BODY_KEPT = 64 * 1024
 """Bytes of a body that are looked at."""
+LANES = 100
+"""Outcomes that the time line tells apart."""
 OTHER_KEY = "(other)"
 _BATCH = 4096
 
@@ -42,6 +47,13 @@ class Recorder:
         self._answers: list[Answer] = []
         self._latencies: list[float] = []
         self._histogram = Histogram()
+        self._phase_values: defaultdict[str, list[float]] = defaultdict(list)
+        self._phases: dict[str, Histogram] = {}
+        self._timeline: Timeline[Outcome] = Timeline()
+        self._slot = 0
+        self._slot_ends = FINEST
+        self._before: dict[Outcome, int] = {}
+        self._lanes: dict[Outcome, Outcome] = {}
 
     def answered(self, index: int, started: float, elapsed: float, status: int, head: bytes, body: bytes) -> None:
         """A whole answer came: its raw head (status line and headers) and the first 64 KiB of its body."""
@@ -56,9 +68,11 @@ class Recorder:
         if keep:
             self._answers.append(Answer(status, headers_of(head), body))
         self._latencies.append(elapsed)
-        if len(self._latencies) >= _BATCH:
-            self._fold_latencies()
         self._count(index, started, elapsed, outcome)
+
+    def phase(self, name: str, seconds: float) -> None:
+        """A part of a request took so long."""
+        self._phase_values[name].append(seconds)
 
     def failed(self, index: int, started: float, elapsed: float, error: ProbeError) -> None:
         """The request ended without an answer."""
@@ -70,9 +84,16 @@ class Recorder:
                 self._errors[key] = outcome
         self._count(index, started, elapsed, outcome)
 
-    def result(self, elapsed: float) -> ProbeResult:
-        """Everything so far."""
+    def result(self, elapsed: float, *, partial: bool | None = None, cpu: float = 0.0) -> ProbeResult:
+        """Everything so far.
+
+        Args:
+            elapsed: Seconds for the whole run.
+            partial: Whether it ended early; None: when fewer than `plan.count` requests are done.
+            cpu: Seconds of processor time.
+        """
         self._fold_latencies()
+        self._close_slot()
         samples = tuple(
             Sample(index, started, took, end.status, end.pod, end.version, end.header, end.error)
             for index, started, took, end in self._entries
@@ -82,9 +103,10 @@ class Recorder:
             samples=samples,
             answers=tuple(self._answers),
             elapsed=elapsed,
-            partial=self.done < self._plan.count,
-            folded=Fold(dict(self._counts), self._histogram),
+            partial=self.done < self._plan.count if partial is None else partial,
+            folded=Fold(dict(self._counts), self._histogram, dict(self._phases), self._timeline),
             notices=tuple(self.notices),
+            cpu=cpu,
         )
 
     def _new_outcome(self, key: tuple[int, str, str, str]) -> Outcome:
@@ -93,11 +115,46 @@ class Recorder:
         return self._known.setdefault(key, Outcome(*key))
 
     def _count(self, index: int, started: float, elapsed: float, outcome: Outcome) -> None:
+        if started + elapsed >= self._slot_ends:
+            self._close_slot()
+            self._open_slot(started + elapsed)
         self._counts[outcome] = self._counts.get(outcome, 0) + 1
         self.done += 1
+        if not self.done % _BATCH:
+            self._fold_latencies()
         if self.done <= SAMPLES_KEPT:
             self._entries.append((index, started, elapsed, outcome))
 
     def _fold_latencies(self) -> None:
         self._histogram = self._histogram.merge(Histogram.of(self._latencies))
         self._latencies.clear()
+        for name, values in self._phase_values.items():
+            self._phases[name] = self._phases.get(name, Histogram()).merge(Histogram.of(values))
+            values.clear()
+
+    def _close_slot(self) -> None:
+        """What was counted since the last slot belongs to this one: no request costs more for the time line."""
+        new = {end: count - self._before.get(end, 0) for end, count in self._counts.items()}
+        counts: dict[Outcome, int] = {}
+        for end, count in new.items():
+            if count:
+                lane = self._lane(end)
+                counts[lane] = counts.get(lane, 0) + count
+        self._before = dict(self._counts)
+        if counts:
+            self._timeline = self._timeline.merge(Timeline(self._timeline.width, {self._slot: counts}))
+
+    def _lane(self, end: Outcome) -> Outcome:
+        """What the time line counts an outcome as: the first ones as themselves, the rest by status or error."""
+        if end not in self._lanes:
+            if len(self._lanes) < LANES:
+                self._lanes[end] = end
+            else:
+                error = replace(end.error, message="") if end.error else None
+                return Outcome(end.status, OTHER_KEY, OTHER_KEY, OTHER_KEY, error)
+        return self._lanes[end]
+
+    def _open_slot(self, ended: float) -> None:
+        self._timeline = self._timeline.widened(width_for(ended, self._timeline.width))
+        self._slot = int(ended / self._timeline.width)
+        self._slot_ends = (self._slot + 1) * self._timeline.width

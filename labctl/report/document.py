@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from labctl.model.report import Check, Hits, LabReport, Report, Verdict
+from labctl.model.report import Check, Hits, LabReport, Latency, Report, Verdict
 
 SCHEMA = "labctl.report/v1"
 
@@ -79,7 +79,8 @@ def _check(check: Check) -> Document:
     }
     if check.latency is not None:
         latency = check.latency
-        document["latency_ms"] = {name: round(getattr(latency, name), 3) for name in ("p50", "p90", "p99", "max")}
+        document["latency_ms"] = _latency(latency)
+    document |= _course(check)
     if check.notices:
         document["notices"] = list(check.notices)
     if check.first is not None:
@@ -87,6 +88,35 @@ def _check(check: Check) -> Document:
     if check.partial:
         document["partial"] = True
     return document
+
+
+def _course(check: Check) -> Document:
+    """What only some checks have: phases, the time line, the histogram."""
+    document: Document = {}
+    if check.phases:
+        document["phases_ms"] = {name: _latency(took) for name, took in check.phases.items()}
+    if check.cpu_us:
+        document["cpu_us_per_request"] = round(check.cpu_us, 1)
+    if check.histogram:
+        document["latency_histogram"] = [[low, count] for low, count in check.histogram.items()]
+    if len(check.timeline) > 1:
+        document["timeline"] = {
+            "slot_s": check.slot_s,
+            "slots": [{"hits": dict(each.hits), "errors": dict(each.errors)} for each in check.timeline],
+        }
+    if check.change is not None:
+        change = check.change
+        document["change"] = {
+            "at_s": round(change.at_s, 3),
+            "p_value": change.p_value,
+            "before": {key: round(share, 4) for key, share in change.before.items()},
+            "after": {key: round(share, 4) for key, share in change.after.items()},
+        }
+    return document
+
+
+def _latency(latency: Latency) -> Document:
+    return {name: round(getattr(latency, name), 3) for name in ("p50", "p90", "p95", "p99", "p999", "max")}
 
 
 def _hits(hits: Hits) -> Document:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich.cells import cell_len
 from rich.console import Group, RenderableType
@@ -10,12 +10,19 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from labctl.model.report import Check, Hits, LabReport, Report, Result
+from labctl.model.report import Change, Check, Hits, LabReport, Report, Result
 from labctl.report.marks import MARKS, STYLES
 
 BAR_WIDTH = 20
+NARROW_BAR = 10
 ROOMY = 100
-"""From this many columns on, tables also show bars."""
+"""From this many columns on, bars are wide and long names are not cut."""
+CPU_LEAST = 50
+"""Requests from which on figures about the run itself say something."""
+COURSE_SECONDS = 1.0
+"""Seconds from which on a run has a course over time worth showing."""
+LOSSES_SHOWN = 10
+_HEIGHTS = " ▁▂▃▄▅▆▇█"
 
 
 def report_view(report: Report, width: int) -> Group:
@@ -64,6 +71,7 @@ def check_view(check: Check, width: int) -> Group:
     parts: list[RenderableType] = [Text(), *_headline(check, width)]
     if check.hits:
         parts.append(hits_table(check, width))
+    parts += [_indented(line, style) for line, style in course_lines(check)]
     parts += [_indented(f"note: {notice}", "yellow") for notice in check.notices]
     if check.first is not None and check.first.verdict is not None:
         parts.append(_indented(f"first round of {check.first.requests}: {check.first.verdict.reason}", "dim"))
@@ -96,6 +104,8 @@ def _numbers(check: Check) -> str:
         numbers.append(f"{check.requests_per_s:,.0f}/s")
     if check.latency is not None:
         numbers.append(f"p50 {check.latency.p50:.1f} ms, p99 {check.latency.p99:.1f} ms")
+    if check.cpu_us and check.requests >= CPU_LEAST:
+        numbers.append(f"{check.cpu_us:.0f} µs CPU each")
     if check.status:
         numbers.append("status " + ", ".join(f"{code}×{count}" for code, count in check.status.items()))
     if check.errors:
@@ -104,6 +114,46 @@ def _numbers(check: Check) -> str:
     if check.partial:
         numbers.append("interrupted")
     return " · ".join(numbers)
+
+
+def course_lines(check: Check) -> Iterator[tuple[str, str]]:
+    """What a longer run shows besides: phases, the course over time, errors by second, a change."""
+    if check.by == "pod" and check.requests >= CPU_LEAST and check.phases:
+        parts = ", ".join(f"{name} {took.p50:.2f} ms" for name, took in check.phases.items())
+        yield f"half of them within: {parts}", "dim"
+    if check.elapsed_s >= COURSE_SECONDS:
+        counts = [sum(moment.hits.values()) for moment in check.timeline]
+        yield f"over time  {sparkline(counts)}  {check.slot_s * 1000:.0f} ms each, at most {max(counts):,}", "dim"
+    yield from ((f"lost {words}", "red") for words in losses(check))
+    if check.change is not None:
+        yield f"change at {check.change.at_s:.1f} s: {change_words(check.change)}", "yellow"
+
+
+def losses(check: Check) -> Iterator[str]:
+    """Requests without an answer, by second and kind; the first ones of many."""
+    if check.requests < CPU_LEAST:
+        return
+    seconds: dict[int, dict[str, int]] = {}
+    for moment in check.timeline:
+        for name, count in moment.errors.items():
+            kinds = seconds.setdefault(int(moment.at_s), {})
+            kinds[name] = kinds.get(name, 0) + count
+    for second, kinds in list(seconds.items())[:LOSSES_SHOWN]:
+        yield f"in second {second}: " + ", ".join(f"{count} × {name}" for name, count in kinds.items())
+    if len(seconds) > LOSSES_SHOWN:
+        yield f"in {len(seconds) - LOSSES_SHOWN} more seconds"
+
+
+def change_words(change: Change) -> str:
+    """The keys whose share changed most, before and after."""
+    by_size = sorted(change.after, key=lambda key: -abs(change.after[key] - change.before.get(key, 0.0)))
+    return ", ".join(f"{key} {change.before.get(key, 0.0):.1%} → {change.after[key]:.1%}" for key in by_size[:3])
+
+
+def sparkline(counts: Sequence[int]) -> str:
+    """One column per slot, as high as its count."""
+    most = max(counts, default=0) or 1
+    return "".join(_HEIGHTS[-(-count * (len(_HEIGHTS) - 1) // most)] for count in counts)
 
 
 def hits_table(check: Check, width: int) -> Table:
@@ -119,8 +169,7 @@ def hits_table(check: Check, width: int) -> Table:
         table.add_column("node", no_wrap=True)
     for name in ("hits", "share", "expected"):
         table.add_column(name, justify="right", no_wrap=True)
-    if roomy:
-        table.add_column("", no_wrap=True)
+    table.add_column("", no_wrap=True)
     for row in _rows(check, by_pod=by_pod, roomy=roomy):
         table.add_row("", *row)
     return table
@@ -131,7 +180,7 @@ def _rows(check: Check, *, by_pod: bool, roomy: bool) -> Iterator[list[Renderabl
     total = sum(hits.hits for hits in check.hits) or 1
     for hits in check.hits:
         numbers = [f"{hits.hits:,}", f"{hits.share:.1%}", "" if hits.expected is None else f"{hits.expected:.1%}"]
-        bars = [bar(hits.share, hits.expected)] if roomy else []
+        bars = [bar(hits.share, hits.expected, BAR_WIDTH if roomy else NARROW_BAR)]
         if by_pod:
             node = [hits.nodes.get(hits.key, "")] if with_nodes else []
             yield [hits.key or "(no pod named)", *node, *numbers, *bars]
@@ -145,14 +194,14 @@ def _pod_rows(hits: Hits, total: int, *, with_nodes: bool, roomy: bool) -> Itera
     for pod, count in hits.pods.items():
         node: list[RenderableType] = [Text(hits.nodes.get(pod, ""), "dim")] if with_nodes else []
         numbers: list[RenderableType] = [Text(f"{count:,}", "dim"), Text(f"{count / total:.1%}", "dim"), ""]
-        yield ["", Text(pod, "dim"), *node, *numbers, *([bar(count / total, None)] if roomy else [])]
+        yield ["", Text(pod, "dim"), *node, *numbers, bar(count / total, None, BAR_WIDTH if roomy else NARROW_BAR)]
 
 
-def bar(share: float, expected: float | None) -> Text:
+def bar(share: float, expected: float | None, width: int = BAR_WIDTH) -> Text:
     """A bar of the share, with a mark where the expected share ends."""
-    filled = round(share * BAR_WIDTH)
-    cells = ["█"] * filled + [" "] * (BAR_WIDTH - filled)
+    filled = round(share * width)
+    cells = ["█"] * filled + [" "] * (width - filled)
     if expected is not None:
-        place = min(BAR_WIDTH - 1, max(0, round(expected * BAR_WIDTH) - 1))
+        place = min(width - 1, max(0, round(expected * width) - 1))
         cells[place] = "▓" if place < filled else "│"
     return Text("".join(cells).rstrip(), style="blue")

@@ -9,9 +9,10 @@ from labctl.model.lab import Expectation, Split
 from labctl.model.probe import KeyKind, ProbeResult
 from labctl.model.report import Check, Hits, Result, Verdict
 from labctl.probe.curl import curl_command
+from labctl.verdict.change import course, find_change
 from labctl.verdict.exact import broken_claims, held_claims
 from labctl.verdict.spread import Spread, judge_spread, spread_of
-from labctl.verdict.tally import NO_KEY, Tally, tally
+from labctl.verdict.tally import NO_KEY, Tally, latency_of, tally
 
 CONFIDENCE = 0.999
 KEYS_LISTED = 200
@@ -61,6 +62,7 @@ def build_check(
     found = tally(result.fold, plan.by, known.nodes)
     verdict = _judge(expectation, result, known, found, confidence)
     outcome = Result.PASSED if verdict.passed else Result.FAILED
+    moments, slot = course(result.fold, plan.by, known.nodes)
     return Check(
         name=plan.name,
         result=outcome if found.requests else Result.ERROR,
@@ -78,6 +80,12 @@ def build_check(
         verdict=verdict,
         partial=result.partial,
         notices=result.notices,
+        phases={name: latency_of(took) for name, took in result.fold.phases.items() if took.total},
+        cpu_us=result.cpu / found.requests * 1e6 if found.requests else 0.0,
+        timeline=moments,
+        slot_s=slot,
+        change=find_change(moments),
+        histogram=result.fold.latency.coarse(),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from labctl.model.histogram import Histogram
 from labctl.model.probe import CountBy, Fold, KeyKind, Outcome
 from labctl.model.report import Latency
 
@@ -99,5 +100,10 @@ def tally(fold: Fold, by: CountBy, nodes: Mapping[str, str] | None = None) -> Ta
 def _latency(fold: Fold) -> Latency | None:
     if not fold.latency.total:
         return None
-    p50, p90, p99 = (micros / 1000 for micros in fold.latency.quantiles(0.5, 0.9, 0.99))
-    return Latency(p50, p90, p99, fold.latency.max_us / 1000)
+    return latency_of(fold.latency)
+
+
+def latency_of(histogram: Histogram) -> Latency:
+    """A histogram's percentiles, in milliseconds."""
+    p50, p90, p95, p99, p999 = (micros / 1000 for micros in histogram.quantiles(0.5, 0.9, 0.95, 0.99, 0.999))
+    return Latency(p50, p90, p99, histogram.max_us / 1000, p95, p999)

@@ -14,13 +14,13 @@ def head(identity: int, status: int = 200) -> bytes:
 def test_few_requests_are_kept_one_by_one_and_agree_with_their_counts() -> None:
     recorder = Recorder(PLAN)
     recorder.answered(0, 0.0, 0.001, 200, head(1), b"Hostname: a-1\n")
-    recorder.failed(1, 0.1, 0.5, probe_error(7, "Failed to connect to a port 80 after 3 ms: no"))
     recorder.answered(2, 0.2, 0.002, 200, head(1), b"Hostname: a-1\n")
+    recorder.failed(1, 0.1, 0.5, probe_error(7, "Failed to connect to a port 80 after 3 ms: no"))
     result = recorder.result(1.0)
     assert [(sample.index, sample.pod, sample.header) for sample in result.samples] == [
         (0, "a-1", "1"),
-        (1, "", ""),
         (2, "a-1", "1"),
+        (1, "", ""),
     ]
     assert Fold.of(result.samples) == result.fold
     assert result.partial

@@ -1,0 +1,110 @@
+"""`labctl probe` as its user runs it, against servers whose behaviour is known."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import time
+from importlib import resources
+
+import jsonschema
+import pytest
+
+from tests.cli.conftest import Shell
+from tests.unit.probe.known import known_server, one_in_ten, pod
+
+VERSIONS = ("--by", "version", "--version-pattern", "v1=dp-v1", "--version-pattern", "v2=dp-v2")
+
+
+def test_what_a_command_loses_is_counted_and_dated(fresh: Shell) -> None:
+    """The command tells the server to fail while it runs: every request of that time is lost, and no other."""
+    failing = fresh.home / "failing"
+
+    def behaviour(number: int) -> bytes:
+        return b"" if failing.exists() else pod("a-1")
+
+    with known_server(behaviour) as server:
+        command = f"touch {failing}; sleep 0.5; rm {failing}"
+        done = fresh.labctl("probe", server.url, "--during", command, "--rate", "100", "-o", "json")
+        table = fresh.labctl("probe", server.url, "--during", "exit 3", "--rate", "50")
+    (check,) = done.json["labs"][0]["checks"]
+    assert done.code == 3
+    assert set(check["error_kinds"]) == {"CURLE_GOT_NOTHING"}
+    assert 35 <= check["errors"] <= 65
+    slots, width = check["timeline"]["slots"], check["timeline"]["slot_s"]
+    lost = [number * width for number, slot in enumerate(slots) if slot["errors"]]
+    assert 0.9 <= lost[0] <= 1.3
+    assert lost[-1] - lost[0] == pytest.approx(0.5, abs=0.2)
+    assert check["change"]["at_s"] == pytest.approx(1.0, abs=0.7)
+    assert "ended with status 3" in table.out
+    assert "over time" in table.out
+
+
+@pytest.mark.parametrize("word", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("processes", [1, 2])
+def test_an_interrupted_run_reports_what_was_done(fresh: Shell, word: signal.Signals, processes: int) -> None:
+    with known_server(lambda number: pod("a-1")) as server:
+        arguments = ("probe", server.url, "--rate", "100", "-n", "100000", "--processes", str(processes), "-o", "json")
+        process = fresh.start(sys.executable, "-m", "labctl", *arguments)
+        while server.asked < 20:
+            time.sleep(0.01)
+        process.send_signal(word)
+        out, err = process.communicate(timeout=20)
+
+    (check,) = json.loads(out)["labs"][0]["checks"]
+    assert process.returncode == 130, err
+    assert check["partial"]
+    assert 20 <= check["requests"] <= server.asked
+    assert "Traceback" not in err
+
+
+def test_as_many_requests_as_the_sensitivity_takes(fresh: Shell) -> None:
+    with known_server(one_in_ten) as server:
+        done = fresh.labctl("probe", server.url, *VERSIONS, "--expect", "v1=90,v2=10", "--detect", "10%", "-o", "json")
+    (check,) = done.json["labs"][0]["checks"]
+    assert done.code == 0, done.err
+    assert server.asked == check["requests"] + 100
+    assert "with probability 0.95" in check["notices"][0]
+
+
+def test_until_sure_ends_when_it_is_decided(fresh: Shell) -> None:
+    with known_server(one_in_ten) as server:
+        arguments = ("probe", server.url, *VERSIONS, "--until-sure", "-o", "json")
+        fine = fresh.labctl(*arguments, "--expect", "v1=90,v2=10", "--detect", "10%")
+        wrong = fresh.labctl(*arguments, "--expect", "v1=50,v2=50")
+        undecided = fresh.labctl(*arguments, "--expect", "v1=90,v2=10", "-n", "150")
+    (check,) = fine.json["labs"][0]["checks"]
+    assert (fine.code, check["verdict"]["method"]) == (0, "sequential-multinomial")
+    assert 150 <= check["requests"] <= 1000
+    assert wrong.code == 3
+    assert "refused" in wrong.json["labs"][0]["checks"][0]["verdict"]["reason"]
+    assert "undecided after 150" in undecided.json["labs"][0]["checks"][0]["verdict"]["reason"]
+
+
+def test_targets_share_the_requests_by_weight_and_the_document_keeps_its_schema(fresh: Shell) -> None:
+    with known_server(one_in_ten) as one, known_server(one_in_ten) as two:
+        done = fresh.labctl("probe", one.url, "--target", f"3={two.url}", "-n", "200", "-o", "json")
+    assert (one.asked, two.asked) == (50, 150)
+    assert [check["requests"] for check in done.json["labs"][0]["checks"]] == [50, 150]
+    jsonschema.validate(
+        done.json, json.loads(resources.files("labctl.report").joinpath("schema/report.v1.json").read_text())
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("-n", "5", "-z", "1"), "--requests and --duration do not go together"),
+        (("--detect", "0"), "is no share"),
+        (("--detect", "5%"), "need a spread to judge"),
+        (("--target", "http://a/"), "is not understood"),
+        (("--cacert", "nowhere.pem"), "there is no such file"),
+        (("--version-pattern", "v1"), "is not understood"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(fresh: Shell, arguments: tuple[str, ...], message: str) -> None:
+    with known_server(one_in_ten) as server:
+        done = fresh.labctl("probe", server.url, *arguments)
+    assert done.code == 2, done.err
+    assert message in done.err
