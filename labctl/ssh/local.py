@@ -79,6 +79,9 @@ class LocalTransport:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(child.pid, signal.SIGTERM)
             child.wait()
+        for pipe in (child.stdout, child.stderr):
+            if pipe is not None:
+                pipe.close()
 
 
 def _feed(pipe: IO[bytes] | None, data: Iterable[bytes]) -> None:
