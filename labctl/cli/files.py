@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -19,13 +20,38 @@ def init(
     name: Annotated[str, typer.Option("--name", help="The cluster's name.")] = "study",
     path: Annotated[Path, typer.Argument(help="File to write.")] = Path("cluster.yaml"),
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
+    server: Annotated[
+        list[str] | None,
+        typer.Option("--server", help="A server, NAME=ADDRESS (repeatable; provider ssh).", show_default=False),
+    ] = None,
+    agent: Annotated[
+        list[str] | None, typer.Option("--agent", help="An agent, NAME=ADDRESS (repeatable).", show_default=False)
+    ] = None,
+    ssh_config: Annotated[
+        Path | None,
+        typer.Option(
+            "--ssh-config",
+            help="Take hosts and how they are reached from this ssh_config; `-` reads standard input "
+            "(vagrant ssh-config | labctl init --ssh-config -).",
+            show_default=False,
+        ),
+    ] = None,
+    user: Annotated[str, typer.Option("--user", help="Login name (provider ssh).")] = "ubuntu",
 ) -> int:
     """Write a commented cluster.yaml to start from."""
+    from labctl.config.positions import read_text
     from labctl.config.template import cluster_yaml
+    from labctl.workflows.init import from_hosts, hosts_of, nodes_of
 
     if path.exists() and not force:
         raise UsageError(f"{path} exists already", hint="--force replaces it")
-    path.write_text(cluster_yaml(provider, name=name), encoding="utf-8")
+    if server or agent or ssh_config is not None:
+        provider = Provider.SSH
+    text = ""
+    if ssh_config is not None:
+        text = sys.stdin.read() if str(ssh_config) == "-" else read_text(ssh_config)
+    nodes, node_ssh = from_hosts(nodes_of(server or [], agent or []), hosts_of(text, Path.home()))
+    path.write_text(cluster_yaml(provider, name, nodes=nodes, user=user, node_ssh=node_ssh), encoding="utf-8")
     typer.echo(f"wrote {path}; `labctl up` uses it")
     return ExitStatus.OK
 

@@ -168,6 +168,7 @@ def _node(fields: Fields) -> Node:
 
 def _ssh(fields: Fields, folder: Path) -> SshOptions:
     options = SshOptions(
+        host=fields.maybe_text("host"),
         user=fields.maybe_text("user"),
         port=fields.integer("port", minimum=1, maximum=65535) if fields.has("port") else None,
         identity_file=path_of(fields, "identityFile", folder),

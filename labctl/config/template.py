@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from labctl.model.inventory import DEFAULT_EMBEDDED_NODES, Node, Provider, Role
+from labctl.model.inventory import DEFAULT_EMBEDDED_NODES, Node, Provider, Role, SshOptions
 
 STUDY_NODES = (
     Node("k3s-s", Role.SERVER, "192.168.10.10"),
@@ -57,6 +57,13 @@ network:
   serviceCidr: 10.10.200.0/24     # ClusterIPs
   apiPort: 6443
   proxyMode: iptables             # or ipvs
+
+k3s:
+  channel: v1.30                  # or an exact release: `version: v1.30.14+k3s1`
+  disable: [traefik]
+  # artifacts: ./release          # files of a release, instead of a download
+  # server: {{write-kubeconfig-mode: "644"}}     # further keys of k3s's config.yaml: for servers,
+  # agent: {{kubelet-arg: [max-pods=50]}}        # and for every node
 """
 
 _KUBECONFIG = """\
@@ -83,7 +90,13 @@ ingress:
 
 
 def cluster_yaml(
-    provider: Provider, name: str = "study", *, nodes: Sequence[Node] = (), user: str = "ubuntu", schema: str = ""
+    provider: Provider,
+    name: str = "study",
+    *,
+    nodes: Sequence[Node] = (),
+    user: str = "ubuntu",
+    schema: str = "",
+    node_ssh: Mapping[str, SshOptions] | None = None,
 ) -> str:
     """A commented, valid cluster.yaml.
 
@@ -92,6 +105,7 @@ def cluster_yaml(
         name: The cluster's name.
         nodes: Its machines; empty takes the study's. Not used for `kubeconfig`.
         user: Login name (`ssh` only).
+        node_ssh: How single nodes are reached, by name (`ssh` only).
         schema: Path or URL of the JSON Schema, written as a hint for editors; empty leaves it out.
     """
     head = _HEAD.format(name=name)
@@ -100,14 +114,23 @@ def cluster_yaml(
     existing = provider is Provider.KUBECONFIG
     bodies = {Provider.EMBEDDED: _EMBEDDED, Provider.SSH: _SSH, Provider.KUBECONFIG: _KUBECONFIG}
     study = DEFAULT_EMBEDDED_NODES if provider is Provider.EMBEDDED else STUDY_NODES
-    body = bodies[provider].format(nodes=_nodes(nodes or study), user=user)
+    body = bodies[provider].format(nodes=_nodes(nodes or study, node_ssh or {}), user=user)
     why = "true lets `labctl up` install the controller" if existing else "`labctl up` installs the controller"
     return head + body + _INGRESS.format(install="false" if existing else "true", why=why)
 
 
-def _nodes(nodes: Sequence[Node]) -> str:
+def _nodes(nodes: Sequence[Node], node_ssh: Mapping[str, SshOptions]) -> str:
     width = max(len(node.name) for node in nodes)
     return "\n".join(
-        f"  - {{name: {node.name + ',':<{width + 1}} role: {node.role + ',':<7} address: {node.address}}}"
+        f"  - {{name: {node.name + ',':<{width + 1}} role: {node.role + ',':<7} address: {node.address}"
+        f"{_ssh(node_ssh.get(node.name))}}}"
         for node in nodes
     )
+
+
+def _ssh(options: SshOptions | None) -> str:
+    if options is None:
+        return ""
+    keys = {"host": options.host, "user": options.user, "port": options.port, "identityFile": options.identity_file}
+    pairs = ", ".join(f"{key}: {value}" for key, value in keys.items() if value is not None)
+    return f", ssh: {{{pairs}}}" if pairs else ""

@@ -19,6 +19,7 @@ from labctl.secrets import Secret
 from labctl.ssh.files import upload
 from labctl.ssh.fleet import HostResults, each
 from labctl.ssh.transport import HostError, Transport
+from labctl.waiting import Pending, wait_for
 
 
 @dataclass(slots=True)
@@ -89,13 +90,12 @@ class Builder:
 
     def _stage(self, plan: NodePlan) -> None:
         """Put everything on a host that does not depend on others, and unpack k3s, but start nothing."""
+        if not plan.changes:
+            return
         name = plan.node.name
         step = f"{name}/stage"
         self.sink(StepStarted(step, "put k3s and its configuration there", name))
         work = [action for action in plan.changes if not isinstance(action, (Join, Start))]
-        if not work and plan.start is None:
-            self.sink(StepDone(step, "everything is there", changed=False))
-            return
         try:
             self._changes(plan, step)
         except HostError as error:
@@ -176,21 +176,26 @@ class Builder:
         known = first.facts.secrets
         if not first.changes and {"node-token", "kubeconfig"} <= known.keys():
             return Joined(known["node-token"], known["kubeconfig"])
-        return ask_server(self.transports[first.node.name])
+        transport = self.transports[first.node.name]
+
+        def observe() -> Joined | Pending:
+            return ask_server(transport) or Pending(f"there is no {layout.KUBECONFIG} yet")
+
+        return wait_for("the server's kubeconfig", observe, timeout=self.timeout, clock=self.clock)
 
 
-def ask_server(transport: Transport) -> Joined:
-    """The full token and the admin's kubeconfig of a running server.
+def ask_server(transport: Transport) -> Joined | None:
+    """The full token and the admin's kubeconfig of a server; None while it has written none.
 
     Raises:
-        HostError: They are not there: no server runs.
+        HostError: The host cannot be asked.
     """
     text = run_script(
         transport,
-        f"base64 < {layout.NODE_TOKEN} | tr -d '\\n'; echo; base64 < {layout.KUBECONFIG} | tr -d '\\n'; echo\n",
+        f"for f in {layout.NODE_TOKEN} {layout.KUBECONFIG}; do\n"
+        "  if [ -s $f ]; then base64 < $f | tr -d '\\n'; fi; echo\n"
+        "done\n",
         "reading the cluster's kubeconfig",
     )
-    token, kubeconfig = (base64.b64decode(line).decode() for line in text.splitlines()[:2])
-    if not kubeconfig:
-        raise HostError(transport.host, f"there is no {layout.KUBECONFIG}", hint="`labctl up` starts the server")
-    return Joined(Secret(token), Secret(kubeconfig))
+    token, kubeconfig = (base64.b64decode(line).decode() for line in text.split("\n")[:2])
+    return Joined(Secret(token), Secret(kubeconfig)) if token and kubeconfig else None

@@ -30,7 +30,7 @@ def open_transport(inventory: Inventory, node: Node, env: Env, learnt: Told) -> 
     from labctl.ssh.client import Login, connect
     from labctl.ssh.destination import SshConfig
 
-    destination = SshConfig(env.home).destination(node.name, node.address, options)
+    destination = SshConfig(env.home).destination(node.name, options.host or node.address, options)
     password = read_secret(options.password, env)
     login = Login(password, sudo_password or password, bool(options.strict_host_keys), learnt)
     return connect(destination, login)

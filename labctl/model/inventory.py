@@ -103,6 +103,7 @@ class SshOptions:
     """How hosts are reached over SSH; a per-node value overrides the cluster's.
 
     Attributes:
+        host: Where SSH connects, where that is not the node's address (a forwarded port, an alias of ~/.ssh/config).
         user: Login name; None takes `~/.ssh/config`'s, then the local user's.
         port: TCP port; None takes `~/.ssh/config`'s, then 22.
         identity_file: Private key; None takes the agent and the default keys.
@@ -113,6 +114,7 @@ class SshOptions:
         local: Whether the node is the machine labctl runs on, which needs no SSH.
     """
 
+    host: str | None = None
     user: str | None = None
     port: int | None = None
     identity_file: Path | None = None

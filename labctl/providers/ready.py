@@ -9,8 +9,10 @@ from labctl.errors import ClusterError, WaitTimeoutError
 from labctl.events import EventSink, StepDone, StepFailed, StepProgress, StepStarted
 from labctl.k3s import layout
 from labctl.k3s.journal import cause_of, shown
+from labctl.k3s.release import parse_version
 from labctl.kube.client import KubeApi
 from labctl.model.inventory import Inventory
+from labctl.objects.manifests import Obj
 from labctl.objects.readiness import readiness
 from labctl.ssh.transport import HostError, Transport
 from labctl.waiting import Pending, wait_for
@@ -47,6 +49,10 @@ def wait_nodes(
         waiting[:] = [name for name in names if name not in nodes or not readiness(nodes[name]).ready]
         if waiting:
             return Pending(f"not Ready: {', '.join(waiting)}")
+        wanted = parse_version(inventory.k3s.version)
+        old = [name for name in names if wanted is not None and parse_version(_kubelet(nodes[name])) != wanted]
+        if old:
+            return Pending(f"{', '.join(old)} do not say {wanted} yet")
         if dns is not None and not readiness(dns).ready:
             return Pending(f"CoreDNS: {readiness(dns).reason}")
         return f"{len(names)} nodes Ready" + (", CoreDNS available" if dns is not None else "")
@@ -61,6 +67,10 @@ def wait_nodes(
         raise WaitTimeoutError(late.message + _logs(waiting, inventory, transports), hint=late.hint) from late
     elapsed = clock.monotonic() - begun
     sink(StepDone(step, f"{seen} after {elapsed:.1f} s" if elapsed >= 1 else seen, changed=elapsed >= 1))
+
+
+def _kubelet(node: Obj) -> str:
+    return str(node.get("status", {}).get("nodeInfo", {}).get("kubeletVersion", ""))
 
 
 def _logs(waiting: list[str], inventory: Inventory, transports: Mapping[str, Transport]) -> str:

@@ -12,6 +12,7 @@ from labctl.env import Env
 from labctl.errors import ClusterError, UsageError
 from labctl.events import EventSink, Level, Notice, StepDone, StepStarted
 from labctl.files import write_private
+from labctl.k3s import layout
 from labctl.k3s.apply import Builder, ask_server
 from labctl.k3s.artifacts import Artifacts
 from labctl.k3s.facts import Facts, gather
@@ -171,12 +172,13 @@ class SshProvider:
         transport = open_transport(self._inventory, server, self._env, lambda text: None)
         try:
             joined = ask_server(transport)
-        except HostError as error:
-            raise ClusterError(
-                f"the cluster '{self._inventory.name}' is not up ({error.message})", hint="`labctl up` builds it"
-            ) from error
         finally:
             transport.close()
+        if joined is None:
+            raise ClusterError(
+                f"the cluster '{self._inventory.name}' is not up: {server.name} has no {layout.KUBECONFIG}",
+                hint="`labctl up` builds it",
+            )
         self.keep_kubeconfig(joined, server)
 
     def limits(self) -> tuple[str, ...]:

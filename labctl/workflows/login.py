@@ -30,7 +30,7 @@ def log_in(inventory: Inventory, env: Env, name: str, command: Sequence[str]) ->
     program = shutil.which("ssh", path=env.environ.get("PATH"))
     if program is None:
         raise UsageError("there is no ssh on PATH", hint="install OpenSSH's client; `labctl node logs` needs none")
-    destination = SshConfig(env.home).destination(name, node.address, options)
+    destination = SshConfig(env.home).destination(name, options.host or node.address, options)
     return subprocess.run(
         [program, *ssh_arguments(destination), *command], check=False, env=dict(os.environ)
     ).returncode

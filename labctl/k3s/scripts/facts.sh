@@ -62,6 +62,9 @@ for module in br_netfilter overlay vxlan nf_conntrack; do
     value "module:$module" yes
   fi
 done
+grep -qw overlay /proc/filesystems && value module:overlay yes
+[ -d /proc/sys/net/bridge ] && value module:br_netfilter yes
+[ -d "/lib/modules/$(uname -r)" ] || value modules-hidden yes
 
 # Network.
 if have ip; then

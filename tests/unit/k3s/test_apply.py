@@ -47,7 +47,7 @@ class Bed:
         def script(command: str, given: bytes) -> Completed:
             text = given.decode()
             for part, word in (
-                (f"base64 < {layout.NODE_TOKEN}", "ask"),
+                (f"for f in {layout.NODE_TOKEN}", "ask"),
                 ("systemctl restart", "start"),
                 ("systemctl show", "look"),
                 ("--version", "unpack"),
