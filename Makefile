@@ -7,7 +7,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo test check conformance sessions bench lock annotations picture clean
+.PHONY: help setup setup-dev demo test check conformance sessions bench hosts-up test-hosts hosts-down lock annotations picture clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -50,6 +50,16 @@ sessions: setup-dev  ## replay recorded kubectl and helm sessions of a real k3s 
 
 bench: setup-dev  ## print the benchmarks' ratios (needs nginx, wrk and hey)
 	$(BIN)/python -m tests.benchmarks
+
+hosts-up: setup-dev  ## make four test hosts with systemd and sshd (needs root; installs debootstrap and systemd-nspawn)
+	$(BIN)/python -m tests.hosts up
+
+test-hosts: setup-dev  ## run the tests on hosts of their own (skipped, with the reason, where hosts cannot be made)
+	$(BIN)/python -m tests.hosts install
+	$(BIN)/python -m pytest -m hosts tests/hosts
+
+hosts-down: setup-dev  ## remove the test hosts
+	$(BIN)/python -m tests.hosts down
 
 lock: setup-dev  ## renew the hash-locked requirements
 	$(COMPILE) pyproject.toml requirements-build.in -o requirements.lock
