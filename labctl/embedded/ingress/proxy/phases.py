@@ -176,6 +176,9 @@ def _rewrite_target(exchange: Exchange, plan: LocationPlan) -> Answer | None:
         return Answer(500)
     args = rewriting.args.value(exchange) if rewriting.args is not None else ""
     kept = exchange.args if rewriting.keep_args else ""
+    if rewriting.redirects:
+        query = "&".join(filter(None, (args, kept)))
+        return Answer(302, headers=[("Location", f"{path}?{query}" if query else path)])
     exchange.uri, exchange.args = path, "&".join(filter(None, (args, kept))) or None
     exchange.rewritten = True
     return None

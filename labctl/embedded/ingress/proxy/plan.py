@@ -27,12 +27,16 @@ _NOT_SPOKEN = frozenset({"GRPC", "GRPCS", "FCGI"})
 
 @dataclass(frozen=True, slots=True)
 class Rewriting:
-    """`rewrite-target`: the expression to match, the new path and its query (None: there is none in the target)."""
+    """`rewrite-target`: the expression to match, the new path and its query (None: there is none in the target).
+
+    A target that is a URL redirects instead (ngx_http_rewrite_module.c: status 302, with `break` or without).
+    """
 
     pattern: re.Pattern[str]
     path: Template
     args: Template | None
     keep_args: bool
+    redirects: bool = False
 
 
 class LocationPlan:
@@ -170,7 +174,8 @@ def _rewriting(location: Location) -> Rewriting | None:
     path, mark, args = target.partition("?")
     keep = not (mark and args == "") and not target.endswith("?")
     template = Template(args.removesuffix("?")) if mark and args else None
-    return Rewriting(match_pattern(location.path), Template(path), template, keep)
+    redirects = target.startswith(("http://", "https://", "$scheme"))
+    return Rewriting(match_pattern(location.path), Template(path), template, keep, redirects)
 
 
 def _in_list(path: str, prefixes: str) -> bool:

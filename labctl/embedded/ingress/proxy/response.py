@@ -88,7 +88,9 @@ class ResponseWriter:
         self._no_body = exchange.method == "HEAD" or answer.status in _NO_BODY
         headers = [*answer.headers, *exchange.response_headers]
         length = None if answer.status in _NO_BODY else len(body)
-        head = self._head(answer.status, answer.reason, content_type, length, headers, plan, location=answer.location)
+        head = self._head(
+            answer.status, answer.reason, content_type, length, headers, plan, location=answer.location, own=True
+        )
         self.sent = 0 if self._no_body else len(body)
         self._write(head if self._no_body else head + body)
         self._client.finished()
@@ -178,12 +180,11 @@ class ResponseWriter:
         *,
         location: str = "",
         vary: bool = False,
+        own: bool = False,
     ) -> bytes:
         exchange, generation = self._exchange, self._generation
         self.status = status
-        operations = generation.header_operations(exchange, plan)
-        if operations:
-            content_type, headers = apply_operations(status, content_type, headers, operations, exchange)
+        content_type, headers = self._operated(status, content_type, headers, plan, own=own)
         if exchange.head.minor == 9:
             return b""
         lines = [f"HTTP/1.1 {pages.status_line(status, reason)}"]
@@ -206,6 +207,17 @@ class ResponseWriter:
             lines.append("Vary: Accept-Encoding")
         lines += [f"{name}: {value}" for name, value in headers]
         return self._encoded(lines)
+
+    def _operated(
+        self, status: int, content_type: str, headers: Headers, plan: LocationPlan | None, *, own: bool
+    ) -> tuple[str, Headers]:
+        """Content-Type and headers after what the configuration does to them."""
+        operations = self._generation.header_operations(self._exchange, plan)
+        if operations:
+            content_type, headers = apply_operations(status, content_type, headers, operations, self._exchange)
+        if own and status == 204:
+            content_type = ""  # ngx_http_header_filter takes it off again, whatever set it
+        return content_type, headers
 
     def _encoded(self, lines: list[str]) -> bytes:
         """Status line and header lines as bytes for the client."""

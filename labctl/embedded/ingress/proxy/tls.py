@@ -17,6 +17,7 @@ from labctl.embedded.http.messages import Flow
 from labctl.embedded.ingress.annotations.values import ClientCertificateAuth
 from labctl.embedded.ingress.model import Certificate
 from labctl.embedded.ingress.proxy.client import ClientConnection
+from labctl.embedded.ingress.proxy.client_tls import OPTIONAL, VerifyingTls, verifying_context
 from labctl.embedded.ingress.proxy.http2 import Http2Connection
 from labctl.embedded.ingress.proxy.passthrough import Relay
 from labctl.embedded.ingress.proxy.upstream_tls import load_key_pair
@@ -71,7 +72,9 @@ class TlsSession:
 
     __slots__ = ("auth", "cipher", "der", "problem", "protocol", "server_name")
 
-    def __init__(self, name: str, tls: ssl.SSLObject, auth: ClientCertificateAuth | None, problem: str) -> None:
+    def __init__(
+        self, name: str, tls: ssl.SSLObject | VerifyingTls, auth: ClientCertificateAuth | None, problem: str
+    ) -> None:
         cipher = tls.cipher()
         self.server_name: str = name
         self.cipher: str = cipher[0] if cipher is not None else ""
@@ -92,7 +95,7 @@ class TlsSession:
         """Which 400 page a client gets for its certificate; empty when it is welcome."""
         if mode == "off":
             return ""
-        if self.problem and mode != "optional_no_ca":
+        if self.problem and not (mode == "optional_no_ca" and self.problem in OPTIONAL):
             return "certificate error"
         return "no certificate" if mode == "on" and not self.der else ""
 
@@ -133,7 +136,7 @@ class TlsWire(asyncio.Protocol):
         self._hello = b""
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
-        self._tls: ssl.SSLObject | None = None
+        self._tls: ssl.SSLObject | VerifyingTls | None = None
         self._name = ""
         self._auth: ClientCertificateAuth | None = None
         self._client: ClientConnection | Http2Connection | None = None
@@ -157,7 +160,7 @@ class TlsWire(asyncio.Protocol):
             if not self._begin(data):
                 return
         else:
-            self._incoming.write(data)
+            self._feed(data)
         if self._client is None and not self._handshake():
             return
         self._read()
@@ -218,16 +221,23 @@ class TlsWire(asyncio.Protocol):
         auth = server.certificate_auth if server is not None and server.certificate_auth.certificate.ca else None
         self._auth = auth if auth is not None and auth.verify_client != "off" else None
         settings = generation.settings
-        context = server_context(
-            self._plane.certificate(name) or generation.configuration.default_certificate,
-            (server.ssl_ciphers if server is not None else "") or settings.ssl_ciphers,
-            settings.ssl_protocols,
-            self._auth,
-            http2=settings.use_http2,
-        )
-        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
-        self._incoming.write(data)
+        certificate = self._plane.certificate(name) or generation.configuration.default_certificate
+        ciphers = (server.ssl_ciphers if server is not None else "") or settings.ssl_ciphers
+        if self._auth is not None:
+            self._tls = VerifyingTls(
+                verifying_context(certificate, ciphers, settings.ssl_protocols, self._auth, http2=settings.use_http2)
+            )
+        else:
+            context = server_context(certificate, ciphers, settings.ssl_protocols, http2=settings.use_http2)
+            self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        self._feed(data)
         return True
+
+    def _feed(self, data: bytes) -> None:
+        if isinstance(self._tls, VerifyingTls):
+            self._tls.feed(data)
+        else:
+            self._incoming.write(data)
 
     def _plain(self, data: bytes) -> None:
         """A client that does not speak TLS gets nginx's page, when it spoke HTTP at all."""
@@ -248,7 +258,8 @@ class TlsWire(asyncio.Protocol):
             self.close()
             return False
         self._flush()
-        session = TlsSession(self._name, self._tls, self._auth, "")
+        problem = self._tls.problem if isinstance(self._tls, VerifyingTls) else ""
+        session = TlsSession(self._name, self._tls, self._auth, problem)
         flow = Flow(self._flow.client, self._flow.server, self._name, session.der, secure=True)
         http2 = self._tls.selected_alpn_protocol() == "h2"
         make = Http2Connection if http2 else ClientConnection
@@ -286,8 +297,9 @@ class TlsWire(asyncio.Protocol):
             self._transport.write(data)
 
     def _flush(self) -> None:
-        if self._outgoing.pending and self._transport is not None:
-            self._transport.write(self._outgoing.read())
+        data = self._tls.drain() if isinstance(self._tls, VerifyingTls) else self._outgoing.read()
+        if data and self._transport is not None:
+            self._transport.write(data)
 
     def close(self) -> None:
         """Say goodbye and close."""
@@ -334,16 +346,13 @@ class _RawWire:
 
 
 @functools.lru_cache(maxsize=512)
-def server_context(
-    certificate: Certificate, ciphers: str, protocols: str, auth: ClientCertificateAuth | None, *, http2: bool
-) -> ssl.SSLContext:
+def server_context(certificate: Certificate, ciphers: str, protocols: str, *, http2: bool) -> ssl.SSLContext:
     """TLS settings for a handshake.
 
     Args:
         certificate: The certificate to show.
         ciphers: OpenSSL's list for versions up to 1.2.
         protocols: Allowed versions, as nginx writes them.
-        auth: Client verification, None without.
         http2: Whether HTTP/2 is offered.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -356,7 +365,4 @@ def server_context(
     context.options |= ssl.OP_NO_TICKET
     context.set_alpn_protocols(["h2", "http/1.1"] if http2 else ["http/1.1"])
     load_key_pair(context, certificate.pem)
-    if auth is not None:
-        context.load_verify_locations(cadata=auth.certificate.ca)
-        context.verify_mode = ssl.CERT_OPTIONAL
     return context

@@ -1,0 +1,47 @@
+"""Single rules of nginx and of the controller, end to end: request in, answer out."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from labctl.conformance.local import LocalWorld
+from tests.unit.embedded_ingress.cluster import Json, ingress, path
+
+
+def answers(*objects: Json, requests: tuple[Json, ...], config: dict[str, str] | None = None) -> list[dict[str, Any]]:
+    """What comes back, in the corpus' form; requests are for a.test unless they say otherwise."""
+
+    async def run() -> list[dict[str, Any]]:
+        world = LocalWorld((), config or {})
+        await world.start()
+        try:
+            for obj in objects:
+                world.apply(obj)
+            await world.settle()
+            return [await world.client.send({"host": "a.test", "path": "/", **request}) for request in requests]
+        finally:
+            await world.stop()
+
+    return asyncio.run(run())
+
+
+def header(answer: dict[str, Any], name: str) -> str | None:
+    return next((value for key, value in answer["headers"] if key.lower() == name), None)
+
+
+def test_a_rewrite_target_that_is_a_url_redirects() -> None:
+    # ngx_http_rewrite_module.c, ngx_http_rewrite: a replacement that begins with a scheme means status 302
+    moved = ingress("i", path("/x(/|$)(.*)", kind="ImplementationSpecific"), rewrite_target="https://other.test/$2")
+    (answer,) = answers(moved, requests=({"path": "/x/abc?q=1"},))
+    assert (answer["status"], header(answer, "location")) == (302, "https://other.test/abc?q=1")
+
+
+def test_a_preflight_has_no_content_type() -> None:
+    # ngx_http_header_filter_module.c: a 204 of nginx's own loses its Content-Type and Content-Length
+    (answer,) = answers(
+        ingress("i", enable_cors="true"), requests=({"method": "OPTIONS", "headers": {"Origin": "http://o.test"}},)
+    )
+    assert answer["status"] == 204
+    assert (header(answer, "content-type"), header(answer, "content-length")) == (None, None)
+    assert header(answer, "access-control-allow-origin") == "*"
