@@ -50,7 +50,7 @@ _NAMED = {
 }
 _PLACEHOLDER = re.compile(r"<(ip:pod|ip:svc|[a-z]+)(?::([^<>:\s]+))??(?::(\d+))?>")
 _SIBLING = re.compile(r"<(?:pod|rs|eps|crh|cr|job|ip:pod|pth|uid):")
-_PLACED = re.compile(r"<ip:pod:|<pod:|^\s*(?:Node|NodeName|nodeName|HolderIdentity):|assigned \S+ to |\"nodeName\"")
+_PLACED = re.compile(r"<ip:pod:|<pod:|^\s*(?:Node|NodeName|nodeName|HolderIdentity):|hostIP|^\s*(?:- )?\"?ip\"?: |assigned \S+ to |\"nodeName\"")
 _SUFFIX = re.compile(r"(?<=[a-z0-9]-)([bcdfghjklmnpqrstvwxz2456789]{5})(?![\w-])")
 _NODE = re.compile(r"\bk3s-(?:s|w\d)\b|\b192\.168\.10\.1\d\d?\b")
 # What the recorded machines were: their kernel, memory, disks and addresses, and images that stood in for others.
@@ -66,7 +66,10 @@ _MACHINE: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"^PATH=/.*$", re.M), "PATH=(image's)"),
     (re.compile(r"\trequest_scheme=http\n"), ""),
     (re.compile(r"App Uptime: (?:\(some\)|[\d.]+) ?s(?:econds)?"), "App Uptime: (some)"),
-    (re.compile(r"(?<=:)3[0-2]\d{3}(?=/(?:TCP|UDP))"), "(node port)"),
+    (re.compile(r"(?<=:)(?:3[0-2]\d{3}|<nodeport:\d+>)(?=/(?:TCP|UDP))"), "(node port)"),
+    (re.compile(r"\(x\d+ over "), "(several times over "),
+    (re.compile(r"(?<=-)1[78]\d{8}\b"), "(epoch)"),
+    (re.compile(r"(\"?resourceVersion\"?: \"?)(?:\d+|<rv>)"), r"\1(version)"),
     (re.compile(r"^Waiting for (?:deployment|daemon set|statefulset|partitioned|\d+ pods).*\n", re.M), ""),
 )
 _NOISE: tuple[tuple[re.Pattern[str], str], ...] = (
@@ -89,8 +92,7 @@ _NOISE: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\bnginx/1\.\d+\.\d+|nginx: 1\.\d+\.\d+"), "nginx (version)"),
     (re.compile(r"\b(?:request-id=|[xX]-[rR]equest-[iI][dD]: )[0-9a-f]{32}"), "(request id)"),
     (re.compile(r"\b(?:192\.168\.10\.1|127\.0\.0\.1)(?![\d.])"), "(client)"),
-    (re.compile(r"(/\S+)?/(?:tmp|sessions)/\S*?(?=[/ ]nokust|/[\w.-]+$)", re.M), "(folder)"),
-    (re.compile(r"^(?:[A-Za-z0-9+/=]{40,}|-----(?:BEGIN|END).*)$", re.M), "(pem)"),
+    (re.compile(r"^ *(?:[A-Za-z0-9+/=]{4,}==?|[A-Za-z0-9+/]{40,}|-----(?:BEGIN|END).*)$", re.M), "(pem)"),
     (re.compile(r"@1\d{9}\b"), "@(epoch)"),
     (re.compile(r"LS0tLS1CRUdJTi[\w+/=]+"), "(pem)"),
     (re.compile(r"[ \t]+$", re.M), ""),

@@ -9,7 +9,7 @@ from labctl.embedded.api.fields.sets import FieldSet, of_paths
 from labctl.embedded.api.fields.shapes import UNTYPED, Shape, shape_of_struct
 from labctl.embedded.api.scale import BUILTIN_SCALE, ScalePaths
 from labctl.embedded.clientset import Clientset, Obj
-from labctl.embedded.kinds import codec, defaulting, schema, validation, wire
+from labctl.embedded.kinds import codec, defaulting, limits, schema, validation, wire
 from labctl.embedded.kinds.resources import Resource
 from labctl.embedded.kinds.strategy import Strategy
 
@@ -39,6 +39,10 @@ class BuiltinRules:
     def prepare_for_create(self, resource: Resource, obj: Obj, state: Clientset) -> None:
         """See `Rules.prepare_for_create`."""
         self._strategy.prepare_for_create(resource, obj, state)
+
+    def admit_new(self, resource: Resource, obj: Obj, state: Clientset) -> None:
+        """See `Rules.admit_new`."""
+        limits.check(resource, obj, state)
 
     def prepare_for_update(self, resource: Resource, new: Obj, old: Obj, state: Clientset) -> None:
         """See `Rules.prepare_for_update`."""

@@ -185,6 +185,7 @@ class Registry:
             raise already_exists(resource, name, terminating="deletionTimestamp" in existing.object["metadata"])
         if options.admission is not None:
             options.admission.validate(resource, obj, None, "")
+        self.rules.admit_new(resource, obj, self)
         if options.dry_run:
             del obj["metadata"]["resourceVersion"]
             return obj

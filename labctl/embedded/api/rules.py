@@ -42,6 +42,9 @@ class Rules(Protocol):
     def validate(self, resource: Resource, new: Obj, old: Obj | None) -> None:
         """Raise the 422 that a wrong object gets."""
 
+    def admit_new(self, resource: Resource, obj: Obj, state: Clientset) -> None:
+        """Refuse a valid new object that its namespace has no room for. Raises ApiError."""
+
     def prepare_for_delete(self, resource: Resource, name: str) -> None:
         """Refuse to delete what must live on. Raises ApiError."""
 

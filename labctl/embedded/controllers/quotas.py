@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from fractions import Fraction
 
 from labctl.embedded.clientset import Change, Obj
 from labctl.embedded.controllers import meta, pods
 from labctl.embedded.controllers.controller import BaseController
 from labctl.embedded.controllers.meta import Key
-from labctl.embedded.controllers.scheduler.resources import pod_requests
 from labctl.embedded.controllers.view import View
 from labctl.embedded.controllers.wanted import Plan, update_status
-from labctl.embedded.kinds.quantity import canonical, format_value, parse
+from labctl.embedded.kinds import usage
+from labctl.embedded.kinds.quantity import canonical
 
 QUOTAS = "resourcequotas"
-_COUNTED = {
-    "configmaps": "configmaps",
-    "persistentvolumeclaims": "persistentvolumeclaims",
-    "replicationcontrollers": "replicationcontrollers",
-    "resourcequotas": "resourcequotas",
-    "secrets": "secrets",
-    "services": "services",
-}
 
 
 class ResourceQuotaController(BaseController):
@@ -60,52 +51,6 @@ def _matters(change: Change) -> bool:
     return meta.spec(before) != meta.spec(after)
 
 
-def _in_scope(quota: Obj, pod: Obj) -> bool:
-    """Whether a pod counts, by the quota's scopes."""
-    best_effort = meta.status(pod).get("qosClass") == "BestEffort"
-    terminating = meta.spec(pod).get("activeDeadlineSeconds") is not None
-    verdicts = {
-        "BestEffort": best_effort,
-        "NotBestEffort": not best_effort,
-        "Terminating": terminating,
-        "NotTerminating": not terminating,
-    }
-    return all(verdicts.get(scope, True) for scope in meta.spec(quota).get("scopes") or ())
-
-
 def _used(view: View, quota: Obj, name: str) -> str:
     namespace = meta.namespace(quota)
-    members = [pod for pod in view.list(pods.PODS, namespace) if not pods.is_finished(pod) and _in_scope(quota, pod)]
-    if name in ("pods", "count/pods"):
-        return str(len(members))
-    if name.startswith("services."):
-        return str(_services(view, namespace, name))
-    if name in _COUNTED or name.startswith("count/"):
-        return str(len(view.list(_COUNTED.get(name, name.removeprefix("count/")), namespace)))
-    return _amount(members, name)
-
-
-def _services(view: View, namespace: str, name: str) -> int:
-    services = [meta.spec(service) for service in view.list("services", namespace)]
-    if name == "services.loadbalancers":
-        return sum(spec.get("type") == "LoadBalancer" for spec in services)
-    return sum(bool(port.get("nodePort")) for spec in services for port in spec.get("ports") or ())
-
-
-def _amount(members: list[Obj], name: str) -> str:
-    """Requests or limits of the pods together; a bare `cpu` means requests."""
-    kind, _, resource = name.rpartition(".")
-    total = Fraction(0)
-    for pod in members:
-        if kind == "limits":
-            total += sum(_limits(pod, resource), Fraction(0))
-        else:
-            total += pod_requests(pod).get(resource, Fraction(0))
-    return format_value(total, "decimal" if resource == "cpu" else "binary")
-
-
-def _limits(pod: Obj, resource: str) -> Iterable[Fraction]:
-    for container in meta.spec(pod).get("containers") or ():
-        limits = (container.get("resources") or {}).get("limits") or {}
-        if resource in limits:
-            yield parse(str(limits[resource]))
+    return usage.written(name, usage.used(quota, name, lambda resource: view.list(resource, namespace)))

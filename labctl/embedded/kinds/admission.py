@@ -1,7 +1,7 @@
 """The admission plugins a k3s has on: what they fill in on creation, and what they refuse.
 
 NamespaceLifecycle, ServiceAccount, Priority, DefaultTolerationSeconds, DefaultStorageClass, DefaultIngressClass and
-StorageObjectInUseProtection. LimitRanger is in `limits`. Source: plugin/pkg/admission.
+StorageObjectInUseProtection; LimitRanger and ResourceQuota are in `limits`. Source: plugin/pkg/admission.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from labctl.embedded.clientset import ApiError, Clientset, Obj
+from labctl.embedded.kinds import limits
 from labctl.embedded.kinds.field import quote, refused
 from labctl.embedded.kinds.resources import Resource
 
@@ -62,15 +63,22 @@ def _namespace_lifecycle(resource: Resource, obj: Obj, state: Clientset) -> None
         raise ApiError(404, "NotFound", f"namespaces {quote(name)} not found", {"name": name, "kind": "namespaces"})
     if namespace["metadata"].get("deletionTimestamp"):
         reason = f"unable to create new content in namespace {name} because it is being terminated"
-        error = refused(resource, obj["metadata"].get("name", ""), reason)
+        error = refused(resource, _named(obj), reason)
         cause = {"reason": "NamespaceTerminating", "field": "metadata.namespace"}
         error.details["causes"] = [{**cause, "message": f"namespace {name} is being terminated"}]
         raise error
 
 
+def _named(obj: Obj) -> str:
+    """What a new object is called in a refusal: names are generated after these plugins have run."""
+    metadata = obj["metadata"]
+    return str(metadata.get("generateName") or metadata.get("name", ""))
+
+
 def _pod(resource: Resource, pod: Obj, state: Clientset, source: random.Random) -> None:
     _service_account(resource, pod, state, source)
     _priority(resource, pod, state)
+    limits.fill_in(pod, state)
     _tolerations(pod)
 
 
@@ -81,7 +89,7 @@ def _service_account(resource: Resource, pod: Obj, state: Clientset, source: ran
     account = state.get("serviceaccounts", namespace, name)
     if account is None and name != "default":
         reason = f'error looking up service account {namespace}/{name}: serviceaccount "{name}" not found'
-        raise refused(resource, pod["metadata"].get("name", ""), reason)
+        raise refused(resource, _named(pod), reason)
     # The real plugin waits for the controller that makes `default`; it would be an empty one.
     account = account or {}
     automount = spec.get("automountServiceAccountToken")
@@ -125,7 +133,7 @@ def _priority(resource: Resource, pod: Obj, state: Clientset) -> None:
     found = _priority_class(state, name)
     if found is None:
         reason = f"no PriorityClass with name {name} was found"
-        raise refused(resource, pod["metadata"].get("name", ""), reason)
+        raise refused(resource, _named(pod), reason)
     if found.get("metadata"):
         spec["priorityClassName"] = found["metadata"]["name"]
     computed = {"priority": found["value"], "preemptionPolicy": found.get("preemptionPolicy", "PreemptLowerPriority")}
@@ -139,7 +147,7 @@ def _priority(resource: Resource, pod: Obj, state: Clientset) -> None:
                 f"the {what} ({given}) must not be provided in pod spec; "
                 f"priority admission controller computed {wanted} from the given PriorityClass name"
             )
-            raise refused(resource, pod["metadata"].get("name", ""), reason)
+            raise refused(resource, _named(pod), reason)
         spec[field] = wanted
 
 
