@@ -105,6 +105,8 @@ class Api:
 
     def _resource(self, call: Call) -> Response:
         info, resource = call.info, call.target
+        if info.method == "HEAD":  # a route of the resources is for its method only
+            raise method_not_allowed()
         _check_scope(info, resource)
         warning = _DEPRECATED.get(resource.key)
         if warning:

@@ -52,6 +52,8 @@ class BuiltinRules:
         """See `Rules.prepare_for_subresource`."""
         if subresource in ("finalize",):
             _only_finalizers(new, old)
+        elif subresource == "ephemeralcontainers":
+            self._strategy.prepare_for_ephemeral_containers(new, old)
         else:
             self._strategy.prepare_for_status_update(resource, new, old)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from labctl.embedded.api import deletion, managed, objectmeta
+from labctl.embedded.api import componentstatuses, deletion, managed, objectmeta
 from labctl.embedded.api.catalog import Catalog
 from labctl.embedded.api.errors import (
     already_exists,
@@ -129,6 +129,8 @@ class Registry:
 
     def entry(self, resource: Resource, namespace: str, name: str) -> Entry | None:
         """The stored object with its JSON, or None."""
+        if resource.key == componentstatuses.KEY:
+            return next((item for item in self.entries(resource) if item.object["metadata"]["name"] == name), None)
         return self.store.get(storage_key(resource), namespace if resource.namespaced else "", name)
 
     def require(self, resource: Resource, namespace: str, name: str) -> Entry:
@@ -144,6 +146,8 @@ class Registry:
 
     def entries(self, resource: Resource, namespace: str = "") -> Any:
         """The stored objects of a resource (in a namespace when given), in order."""
+        if resource.key == componentstatuses.KEY:
+            return componentstatuses.component_statuses()
         return self.store.entries(storage_key(resource), namespace if resource.namespaced else "")
 
     # -- Creating ----------------------------------------------------------------------------------------------------
@@ -237,7 +241,9 @@ class Registry:
             self.rules.prepare_for_subresource(resource, new, old, subresource)
         else:
             self.rules.prepare_for_update(resource, new, old, self)
-        self.rules.validate(resource, new, old)
+        # Debug containers are what no update of the pod itself may change.
+        debugging = subresource == "ephemeralcontainers"
+        self.rules.validate(resource, new, {**old, "spec": new["spec"]} if debugging else old)
         self.rules.reorder(resource, new)
         if options.admission is not None:
             options.admission.validate(resource, new, old, subresource)
@@ -333,7 +339,9 @@ class Registry:
         if outcome.update is not None:
             stored = self._put(resource, outcome.update, stored["metadata"]["resourceVersion"])
         if outcome.remove:
-            return self._remove(resource, copy(stored), stored["metadata"]["resourceVersion"]), True
+            last = copy(stored)
+            self.rules.reorder(resource, last)
+            return self._remove(resource, last, stored["metadata"]["resourceVersion"]), True
         return stored, False
 
     # -- Storing -----------------------------------------------------------------------------------------------------

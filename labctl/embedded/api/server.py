@@ -141,7 +141,8 @@ class ApiServer:
             authenticator,
             authorizer,
             self.signer,
-            Discovery(registry.catalog, f"{host}:{port}"),
+            # k3s's API server listens behind its supervisor, one port higher, and says so.
+            Discovery(registry.catalog, f"{host}:{port + 1}"),
             reader,
             Watcher(registry, self._broadcaster, custom, served),
             Writer(registry, reader, custom, served),
@@ -167,6 +168,7 @@ class ApiServer:
             OSError: The address cannot be listened on.
         """
         self._definitions.settle()
+        self.registry.store.forget_history()
         self._certificates = CertificateSigner(self.registry, self._pki.client_ca)
         server = HttpServer(self.app, HttpOptions(max_body=_BODY_LIMIT))
         loop = asyncio.get_running_loop()

@@ -140,6 +140,19 @@ class Strategy:
         if wire.struct_of(resource) is not None:
             reorder(resource, new)
 
+    def prepare_for_ephemeral_containers(self, new: Obj, old: Obj) -> None:
+        """Take only the ephemeral containers of `new`; everything else is the stored pod's, in place."""
+        containers = (new.get("spec") or {}).get("ephemeralContainers")
+        metadata = new["metadata"]
+        for name in ("labels", "annotations", "finalizers", "ownerReferences"):
+            _replace(metadata, old["metadata"], name)
+        _keep_generation(new, old)
+        for name in ("spec", "status"):
+            _replace(new, old, name)
+        if containers != old["spec"].get("ephemeralContainers"):
+            new["spec"] = {**old["spec"], "ephemeralContainers": containers or []}
+            metadata["generation"] = old["metadata"].get("generation", 0) + 1
+
     def prepare_for_delete(self, resource: Resource, name: str) -> None:
         """Refuse to delete what must not be.
 

@@ -60,7 +60,12 @@ class Store:
         self._subscribers: tuple[Callable[[Commit], None], ...] = ()
         self._revision = self._disk.revision()
         self._load(self._disk.load())
-        self.history = History(self._revision, max_records, max_bytes)
+        self._bounds = (max_records, max_bytes)
+        self.history = History(self._revision, *self._bounds)
+
+    def forget_history(self) -> None:
+        """From now on only later changes can be continued from, as from a server that has just started."""
+        self.history = History(self._revision, *self._bounds)
 
     def _load(self, rows: Iterable[tuple[str, str, str, bytes]]) -> None:
         iterator: Iterator[tuple[str, str, str, bytes]] = iter(rows)

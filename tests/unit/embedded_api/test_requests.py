@@ -296,3 +296,27 @@ def test_discovery_openapi_version_and_health_answer(server: Server) -> None:
     assert isinstance(document.body, bytes)
     assert document.body.startswith(b"\x0a\x032.0")
     assert server.get("/openapi/v2").json["swagger"] == "2.0"
+
+
+def test_component_statuses_are_made_up(server: Server) -> None:
+    found = server.get("/api/v1/componentstatuses").json["items"]
+    assert [item["metadata"]["name"] for item in found] == ["scheduler", "controller-manager", "etcd-0"]
+    assert server.get("/api/v1/componentstatuses/etcd-0").json["conditions"][0]["type"] == "Healthy"
+    assert server.get("/api/v1/componentstatuses/other").status == 404
+
+
+def test_head_is_for_no_resource(server: Server) -> None:
+    assert server.request("HEAD", "/api/v1/namespaces").status == 405
+    assert server.request("HEAD", "/version").status == 200
+
+
+def test_debug_containers_are_added_to_a_running_pod_and_nothing_else_changes(server: Server) -> None:
+    spec = {"containers": [{"name": "c", "image": "nginx"}]}
+    assert server.post("/api/v1/namespaces/default/pods", {"metadata": {"name": "p"}, "spec": spec}).status == 201
+    patch = {"spec": {"ephemeralContainers": [{"name": "dbg", "image": "busybox"}], "nodeName": "elsewhere"}}
+    answer = server.patch("/api/v1/namespaces/default/pods/p/ephemeralcontainers", patch)
+    assert answer.status == 200, answer.text
+    assert answer.json["spec"]["ephemeralContainers"][0]["name"] == "dbg"
+    assert answer.json["metadata"]["generation"] == 2
+    assert "nodeName" not in answer.json["spec"]
+    assert server.patch("/api/v1/namespaces/default/pods/p", {"spec": patch["spec"]}).status == 422

@@ -15,6 +15,7 @@ from labctl.embedded.images.programs.resolving import (
     addresses,
     ask,
     first_answer,
+    hosts,
     resolv_conf,
     search,
 )
@@ -142,10 +143,10 @@ async def getent(process: Process) -> int:
     if len(process.argv) < 3 or process.argv[1] not in ("hosts", "ahosts", "ahostsv4"):
         raise Exit(1, "getent: only `getent hosts NAME` is known in the embedded cluster\n")
     try:
-        found = await addresses(process, process.argv[2])
+        found = await hosts(process, process.argv[2])
     except ResolveError:
         return 2
-    await process.print("".join(f"{address:<15} {process.argv[2]}\n" for address in found))
+    await process.print("".join(f"{address:<15} {name}\n" for address, name in found))
     return 0
 
 
@@ -216,6 +217,12 @@ async def ip(process: Process) -> int:
     return 0
 
 
+def _link_local(mac: list[int]) -> str:
+    """The address that a network card makes itself from its hardware address (EUI-64)."""
+    parts = [mac[0] ^ 0x02, *mac[1:3], 0xFF, 0xFE, *mac[3:]]
+    return "fe80::" + ":".join(f"{parts[at] << 8 | parts[at + 1]:x}" for at in range(0, 8, 2))
+
+
 def _ip_addr(own: str) -> str:
     digest = hashlib.sha256(own.encode()).digest()
     mac = [digest[0] & 0xFE | 0x02, *digest[1:6]]
@@ -226,9 +233,13 @@ def _ip_addr(own: str) -> str:
         "    link/loopback 00:00:00:00:00:00 brd 00:00:00:00:00:00\n"
         "    inet 127.0.0.1/8 scope host lo\n"
         "       valid_lft forever preferred_lft forever\n"
+        "    inet6 ::1/128 scope host \n"
+        "       valid_lft forever preferred_lft forever\n"
         f"2: eth0@if{2 + digest[6]}: <BROADCAST,MULTICAST,UP,LOWER_UP,M-DOWN> mtu 1450 qdisc noqueue qlen 1000\n"
         f"    link/ether {hardware} brd ff:ff:ff:ff:ff:ff\n"
         f"    inet {own}/24 brd {network}.255 scope global eth0\n"
+        "       valid_lft forever preferred_lft forever\n"
+        f"    inet6 {_link_local(mac)}/64 scope link \n"
         "       valid_lft forever preferred_lft forever\n"
     )
 

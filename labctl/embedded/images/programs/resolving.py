@@ -85,17 +85,17 @@ async def search(process: Process, name: str, kind: str) -> tuple[str, dns.Answe
     return asked, answer
 
 
-def from_hosts(process: Process, name: str) -> str:
-    """An address from /etc/hosts; empty for none."""
+def from_hosts(process: Process, name: str) -> tuple[str, str]:
+    """An address from /etc/hosts with its first, canonical name; empty for none."""
     try:
         text = process.files.read("/etc/hosts").decode("utf-8", "replace")
     except OSError:
-        return ""
+        return "", ""
     for line in text.splitlines():
         address, *names = line.partition("#")[0].split() or [""]
         if name in names and "." in address:
-            return address
-    return ""
+            return address, names[0]
+    return "", ""
 
 
 async def addresses(process: Process, name: str) -> list[str]:
@@ -108,14 +108,23 @@ async def addresses(process: Process, name: str) -> list[str]:
         return [str(ipaddress.IPv4Address(name))]
     except ValueError:
         pass
-    known = "127.0.0.1" if name == "localhost" else from_hosts(process, name)
-    if known:
-        return [known]
+    return [address for address, _ in await hosts(process, name)]
+
+
+async def hosts(process: Process, name: str) -> list[tuple[str, str]]:
+    """A host's IPv4 addresses, each with its canonical name.
+
+    Raises:
+        ResolveError: It has none.
+    """
+    address, canonical = ("127.0.0.1", name) if name == "localhost" else from_hosts(process, name)
+    if address:
+        return [(address, canonical)]
     try:
         _, answer = await search(process, name, "A")
     except OSError as error:
         raise ResolveError("name server does not answer") from error
-    found = [record.data for record in answer.records if record.type == "A"]
+    found = [(record.data, record.name.rstrip(".")) for record in answer.records if record.type == "A"]
     if not found:
         raise ResolveError(answer.rcode)
     return found

@@ -13,6 +13,7 @@ from labctl.embedded.cri import StartError
 from labctl.embedded.images.process import Exit, Process
 from labctl.embedded.images.programs.conditions import TestSyntaxError, evaluate_test
 from labctl.embedded.images.programs.options import parse_options
+from labctl.embedded.images.programs.resolving import from_hosts
 from labctl.embedded.images.streams import read_all
 
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -66,7 +67,10 @@ async def hostname(process: Process) -> int:
     """`hostname [-i] [-f] [-s]`."""
     options = parse_options(process, "ifsId")
     context = process.system.context
-    await process.print(f"{context.pod_ip if options.any('i', 'I') else context.hostname}\n")
+    name = context.hostname
+    if "f" in options:
+        name = from_hosts(process, name)[1] or name
+    await process.print(f"{context.pod_ip if options.any('i', 'I') else name}\n")
     return 0
 
 
