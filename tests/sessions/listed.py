@@ -9,7 +9,10 @@ from tests.sessions.recording import Session, Step
 
 _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\bBED/|cd BED\b"), "a command on the hosts themselves: the embedded nodes are not machines"),
-    (re.compile(r"\bkubectl top (?:pod|node)"), "the recorded metrics-server had no data, the embedded cluster has none"),
+    (
+        re.compile(r"\bkubectl top (?:pod|node)"),
+        "the recorded metrics-server had no data, the embedded cluster has none",
+    ),
     (re.compile(r"edit-last-applied"), "an editor that was killed: its screen was recorded"),
     (re.compile(r"http://192\.168\.10\.1:"), "an address of the recording machine"),
     (re.compile(r"ingress-nginx-4\.11\.2\.tgz|get manifest ingress-nginx"), "the chart's archive is not at hand"),

@@ -50,7 +50,9 @@ _NAMED = {
 }
 _PLACEHOLDER = re.compile(r"<(ip:pod|ip:svc|[a-z]+)(?::([^<>:\s]+))??(?::(\d+))?>")
 _SIBLING = re.compile(r"<(?:pod|rs|eps|crh|cr|job|ip:pod|pth|uid):")
-_PLACED = re.compile(r"<ip:pod:|<pod:|^\s*(?:Node|NodeName|nodeName|HolderIdentity):|hostIP|^\s*(?:- )?\"?ip\"?: |assigned \S+ to |\"nodeName\"")
+_PLACED = re.compile(
+    r"<ip:pod:|<pod:|^\s*(?:Node|NodeName|nodeName|HolderIdentity):|hostIP|^\s*(?:- )?\"?ip\"?: |assigned \S+ to |\"nodeName\""
+)
 _SUFFIX = re.compile(r"(?<=[a-z0-9]-)([bcdfghjklmnpqrstvwxz2456789]{5})(?![\w-])")
 _NODE = re.compile(r"\bk3s-(?:s|w\d)\b|\b192\.168\.10\.1\d\d?\b")
 # What the recorded machines were: their kernel, memory, disks and addresses, and images that stood in for others.
