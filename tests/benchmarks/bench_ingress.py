@@ -225,8 +225,13 @@ async def throughput() -> None:
             await process.wait()
 
 
-async def main() -> None:
+def main() -> None:
     """Everything."""
+    uvloop.run(everything())
+
+
+async def everything() -> None:
+    """One part after the other."""
     await compile_cost()
     loop = asyncio.get_running_loop()
     server = await loop.create_server(Upstream, "127.0.0.1", 0)
@@ -237,4 +242,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(main())
+    main()

@@ -45,3 +45,29 @@ def test_a_preflight_has_no_content_type() -> None:
     assert answer["status"] == 204
     assert (header(answer, "content-type"), header(answer, "content-length")) == (None, None)
     assert header(answer, "access-control-allow-origin") == "*"
+
+
+def raw(text: str) -> Json:
+    return {"raw": text + "GET /x HTTP/1.1\r\nHost: a.test\r\n\r\n"}
+
+
+def test_the_proxy_protocol_names_the_client() -> None:
+    # nginx.tmpl: listen … proxy_protocol, real_ip_header proxy_protocol, $pass_server_port $proxy_protocol_server_port
+    binary = "\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c\x01\x02\x03\x04\x05\x06\x07\x08\x00\x6f\x1f\x90"
+    named, known, local, none, wrong = answers(
+        ingress("i"),
+        requests=(
+            raw("PROXY TCP4 1.2.3.4 5.6.7.8 111 8080\r\n"),
+            raw(binary),
+            raw("PROXY UNKNOWN\r\n"),
+            raw(""),
+            raw("PROXY TCP4 1.2.3 5.6.7.8 111 8080\r\n"),
+        ),
+        config={"use-proxy-protocol": "true"},
+    )
+    for answer in (named, known):
+        seen = dict(answer["backend_saw"]["headers"])
+        assert (seen["X-Real-IP"], seen["X-Forwarded-For"], seen["X-Forwarded-Port"]) == ("1.2.3.4", "1.2.3.4", "8080")
+    assert local["status"] == 200
+    for answer in (none, wrong):
+        assert "error" in answer, "the connection ends without an answer"

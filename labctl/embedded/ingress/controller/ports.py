@@ -6,7 +6,7 @@ import asyncio
 import json
 import ssl
 from asyncio.sslproto import SSLProtocol
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from labctl.embedded.cni import PodPort
@@ -15,6 +15,7 @@ from labctl.embedded.http.server import HttpServer, http_port
 from labctl.embedded.ingress.controller.webhook import webhook_app
 from labctl.embedded.ingress.model import Backend
 from labctl.embedded.ingress.proxy.client import ClientConnection
+from labctl.embedded.ingress.proxy.proxy_protocol import ProxyProtocol
 from labctl.embedded.ingress.proxy.tls import TlsWire
 from labctl.embedded.ingress.proxy.upstream_tls import load_key_pair
 
@@ -28,12 +29,23 @@ _TEXT = ("Content-Type", "text/plain; charset=utf-8")
 
 def plain_port(plane: DataPlane, number: int) -> PodPort:
     """HTTP."""
-    return PodPort(lambda flow: ClientConnection(plane, flow, number))
+    return _port(plane, lambda flow: ClientConnection(plane, flow, number))
 
 
 def tls_port(plane: DataPlane, number: int) -> PodPort:
     """HTTPS."""
-    return PodPort(lambda flow: TlsWire(plane, flow, number))
+    return _port(plane, lambda flow: TlsWire(plane, flow, number))
+
+
+def _port(plane: DataPlane, serve: Callable[[Flow], asyncio.Protocol]) -> PodPort:
+    """A port of nginx's, with the PROXY protocol before everything else where the ConfigMap asks for it."""
+
+    def connected(flow: Flow) -> asyncio.Protocol:
+        if plane.generation.settings.use_proxy_protocol:
+            return ProxyProtocol(plane, flow, serve)
+        return serve(flow)
+
+    return PodPort(connected)
 
 
 def controller_ports(controller: Controller) -> Mapping[int, PodPort]:

@@ -99,7 +99,7 @@ class Exchange:
         self.peer = flow.client
         self.scheme = self.pass_scheme = "https" if tls is not None else "http"
         self.server_port = server_port
-        self.pass_port = str(server_port)
+        self.pass_port = str(flow.server[1] if worker.settings.use_proxy_protocol else server_port)
         self.best_host = head.fields.get("host", head.host)
         self.server: ServerPlan | None = None
         self.plan: LocationPlan | None = None

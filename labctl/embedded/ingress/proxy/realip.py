@@ -42,6 +42,8 @@ def _is_address(text: str) -> bool:
 
 def real_ip(settings: Settings) -> RealIp | None:
     """The module as the ConfigMap sets it up; None when it is off."""
-    if settings.use_forwarded_headers or settings.enable_real_ip or settings.use_proxy_protocol:
+    if settings.use_proxy_protocol:
+        return None  # `real_ip_header proxy_protocol`: see proxy_protocol.py
+    if settings.use_forwarded_headers or settings.enable_real_ip:
         return RealIp(settings.forwarded_for_header, settings.proxy_real_ip_cidr)
     return None
