@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import typer
 
-from labctl.cli import cluster, conformance, explain, files, ingress, labs, node, probe
+from labctl.cli import cluster, compare, conformance, explain, files, ingress, labs, node, probe
 
 app = typer.Typer(
     name="labctl",
@@ -30,6 +30,7 @@ _PANELS: dict[str, dict[str, Callable[..., int]]] = {
         "verify": labs.verify,
         "clean": labs.clean,
         "probe": probe.probe,
+        "compare": compare.compare,
     },
     "Ingress": {"explain": explain.explain, "conformance": conformance.conformance},
     "Files and facts": {

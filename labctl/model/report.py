@@ -28,6 +28,7 @@ class Hits:
         share: hits over all answers that were counted, 0…1.
         expected: Expected share, 0…1; None when nothing is expected of this key.
         nodes: Pod → node it runs on, as far as known.
+        band: Between which shares chance leaves an expected one, at the check's confidence.
     """
 
     key: str
@@ -36,6 +37,7 @@ class Hits:
     share: float
     expected: float | None = None
     nodes: Mapping[str, str] = field(default_factory=dict)
+    band: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +205,27 @@ class Report:
     labs: tuple[LabReport, ...]
     cluster: ClusterInfo | None = None
     partial: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One thing in which two runs of a check were compared.
+
+    Attributes:
+        what: `shares`, `errors`, `status` or `latency`.
+        before: In the first run, in words.
+        after: In the second run.
+        p_value: How often two equal runs differ at least so much.
+        significant: Whether that is beyond chance, all comparisons together.
+        check: The check it is about.
+    """
+
+    what: str
+    before: str
+    after: str
+    p_value: float
+    significant: bool = False
+    check: str = ""
 
 
 def worst(results: tuple[Result, ...]) -> Result:

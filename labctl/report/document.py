@@ -120,7 +120,7 @@ def _latency(latency: Latency) -> Document:
 
 
 def _hits(hits: Hits) -> Document:
-    return {
+    document: Document = {
         "key": hits.key,
         "pods": dict(hits.pods),
         "nodes": dict(hits.nodes),
@@ -128,6 +128,9 @@ def _hits(hits: Hits) -> Document:
         "share": round(hits.share, 6),
         "expected": None if hits.expected is None else round(hits.expected, 6),
     }
+    if hits.band is not None:
+        document["band"] = [round(hits.band[0], 6), round(hits.band[1], 6)]
+    return document
 
 
 def _verdict(verdict: Verdict) -> Document:

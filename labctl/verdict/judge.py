@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from labctl.model.lab import Expectation, Split
 from labctl.model.probe import KeyKind, ProbeResult
@@ -11,6 +11,7 @@ from labctl.model.report import Check, Hits, Result, Verdict
 from labctl.probe.curl import curl_command
 from labctl.verdict.change import course, find_change
 from labctl.verdict.exact import broken_claims, held_claims
+from labctl.verdict.power import expected_band
 from labctl.verdict.spread import Spread, judge_spread, spread_of
 from labctl.verdict.tally import NO_KEY, Tally, latency_of, tally
 
@@ -76,7 +77,10 @@ def build_check(
         latency=found.latency,
         status={str(status): count for status, count in sorted(found.status.items())},
         by=str(plan.by),
-        hits=_hits(found, plan.by.kind, _expected(expectation, found, plan.by.kind, known), known),
+        hits=tuple(
+            replace(each, band=expected_band(found.answered, each.expected, confidence)) if each.expected else each
+            for each in _hits(found, plan.by.kind, _expected(expectation, found, plan.by.kind, known), known)
+        ),
         verdict=verdict,
         partial=result.partial,
         notices=result.notices,

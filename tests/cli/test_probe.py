@@ -108,3 +108,31 @@ def test_options_that_make_no_sense_are_refused(fresh: Shell, arguments: tuple[s
         done = fresh.labctl("probe", server.url, *arguments)
     assert done.code == 2, done.err
     assert message in done.err
+
+
+def test_two_runs_side_by_side(fresh: Shell) -> None:
+    def half(number: int) -> bytes:
+        return pod("dp-v2-a" if number % 2 else "dp-v1-a")
+
+    with known_server(one_in_ten) as one, known_server(half) as two:
+        for name, server in (("a", one), ("again", one), ("b", two)):
+            arguments = ("-n", "400", *VERSIONS, "-o", "json", "--output-file", f"{name}.json")
+            assert fresh.labctl("probe", server.url, *arguments).code == 0
+    done = fresh.labctl("compare", "a.json", "b.json", "--strict")
+    assert done.code == 3
+    assert "v1 90 %, v2 10 %" in done.out
+    assert "changed, p = " in done.out
+    shares = fresh.labctl("compare", "a.json", "again.json", "-o", "json").json["differences"]
+    assert [each["significant"] for each in shares if each["what"] == "shares"] == [False]
+    (fresh.home / "c.json").write_text("{}")
+    assert fresh.labctl("compare", "a.json", "c.json").code == 2
+
+
+def test_a_report_that_cannot_be_written_is_printed(fresh: Shell) -> None:
+    with known_server(one_in_ten) as server:
+        command = f"rm -rf {fresh.home}/there"
+        (fresh.home / "there").mkdir()
+        done = fresh.labctl("probe", server.url, "--during", command, "-o", "json", "--output-file", "there/r.json")
+    assert done.code == 2
+    assert "was printed instead" in done.err
+    assert done.json["labs"][0]["checks"][0]["requests"] > 0

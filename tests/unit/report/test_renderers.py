@@ -99,7 +99,7 @@ class _Page(HTMLParser):
 def test_html_is_self_contained_and_escaped() -> None:
     page = _Page()
     page.feed(rendered("html"))
-    assert page.links == []
+    assert [link for link in page.links if not link.startswith("#")] == []
     assert "script" not in page.tags
     assert "pod|<a>" in page.text
     assert "here" not in page.tags
