@@ -13,7 +13,7 @@ from labctl.errors import ConfigError, UsageError
 from labctl.ingress.chart import HELM_ONLY, SPEC, Leaf, Spec
 from labctl.ingress.values import ValuePath
 
-USE_HELM = "install with the real Helm (`labctl ingress install --method helm`)"
+USE_HELM = "install with the real Helm (`labctl ingress install --via helm`)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,18 +28,23 @@ class ValueProblem:
         return f"{'.'.join(self.path)}: {self.message}" + (f" ({self.hint})" if self.hint else "")
 
 
-def value_problems(values: Mapping[str, Any]) -> tuple[ValueProblem, ...]:
-    """Every value that the chart does not know, that labctl does not render, or that has a wrong type."""
-    return tuple(_mapping(values, SPEC, ()))
+def value_problems(values: Mapping[str, Any], *, helm: bool = False) -> tuple[ValueProblem, ...]:
+    """Every value that the chart does not know, that labctl does not render, or that has a wrong type.
+
+    Args:
+        values: Helm values without the chart's defaults.
+        helm: Helm renders them: everything that the chart has is allowed.
+    """
+    return tuple(_mapping(values, SPEC, (), helm))
 
 
-def check_values(values: Mapping[str, Any]) -> None:
-    """Refuse values that labctl does not render.
+def check_values(values: Mapping[str, Any], *, helm: bool = False) -> None:
+    """Refuse values that do not fit the chart or, without Helm, that labctl does not render.
 
     Raises:
         UsageError: Names every one of them.
     """
-    problems = value_problems(values)
+    problems = value_problems(values, helm=helm)
     if problems:
         first, *others = problems
         message = (
@@ -48,54 +53,65 @@ def check_values(values: Mapping[str, Any]) -> None:
         raise UsageError(message, hint="" if others else first.hint)
 
 
-def check_values_file(document: Document, prefix: ValuePath = ()) -> None:
-    """Refuse values that labctl does not render, with their places in the file that holds them.
+def check_values_file(document: Document, prefix: ValuePath = (), *, helm: bool = False) -> None:
+    """Refuse values as `check_values` does, with their places in the file that holds them.
 
     Args:
         document: A values file, or a cluster.yaml.
         prefix: Where the values are in it: empty for a values file, `("ingress", "values")` for a cluster.yaml.
+        helm: Helm renders them.
 
     Raises:
         ConfigError: Carries every mistake.
     """
-    values: Any = document.data
-    for key in prefix:
-        values = values.get(key) if isinstance(values, Mapping) else None
-    if values is None:
-        values = {}
-    if not isinstance(values, Mapping):
-        raise ConfigError((document.problem(prefix, f"Helm values must be a mapping, not {kind_of(values)}"),))
+    values = values_of(document, prefix)
     found = [
         document.problem(
             (*prefix, *problem.path), f"{'.'.join(problem.path)}: {problem.message}", problem.hint, key=True
         )
-        for problem in value_problems(values)
+        for problem in value_problems(values, helm=helm)
     ]
     if found or document.problems:
         raise ConfigError((*document.problems, *found))
 
 
-def _mapping(values: Mapping[str, Any], spec: Spec, path: ValuePath) -> Iterator[ValueProblem]:
+def values_of(document: Document, prefix: ValuePath = ()) -> Mapping[str, Any]:
+    """The Helm values in a document.
+
+    Raises:
+        ConfigError: They are no mapping.
+    """
+    values: Any = document.data
+    for key in prefix:
+        values = values.get(key) if isinstance(values, Mapping) else None
+    if values is None:
+        return {}
+    if not isinstance(values, Mapping):
+        raise ConfigError((document.problem(prefix, f"Helm values must be a mapping, not {kind_of(values)}"),))
+    return values
+
+
+def _mapping(values: Mapping[str, Any], spec: Spec, path: ValuePath, helm: bool) -> Iterator[ValueProblem]:
     for key, value in values.items():
         here = (*path, key)
         known = spec.get(key)
         name = ".".join(here)
         if name in HELM_ONLY:
-            if not _is_off(value):
+            if not helm and not _is_off(value):
                 yield ValueProblem(here, f"labctl does not render {HELM_ONLY[name]}", USE_HELM)
         elif known is None:
             yield ValueProblem(here, "the chart has no such value", _suggestion(here, spec))
         elif isinstance(known, Leaf):
-            yield from _leaf(value, known, here)
+            yield from _leaf(value, known, here, helm)
         elif isinstance(value, Mapping):
-            yield from _mapping(value, known, here)
+            yield from _mapping(value, known, here, helm)
         elif value is not None:
             yield ValueProblem(here, f"must be a mapping, not {kind_of(value)}")
 
 
-def _leaf(value: Any, known: Leaf, path: ValuePath) -> Iterator[ValueProblem]:
+def _leaf(value: Any, known: Leaf, path: ValuePath, helm: bool) -> Iterator[ValueProblem]:
     if value is None:
-        if isinstance(known.default, (int, str)) and known.default not in ("", False):
+        if not helm and isinstance(known.default, (int, str)) and known.default not in ("", False):
             yield ValueProblem(path, f"cannot be removed with null (the default is {known.default})")
         return
     stray = isinstance(value, bool) and bool not in known.kinds

@@ -6,7 +6,7 @@ import socket
 
 from labctl.env import Env
 from labctl.errors import ClusterError
-from labctl.events import EventSink, Level, Notice, StepDone, StepStarted
+from labctl.events import EventSink, StepDone, StepStarted
 from labctl.ingress.install import controller_objects
 from labctl.kube.client import KubeApi
 from labctl.model.cluster import Cluster
@@ -15,12 +15,8 @@ from labctl.objects.manifests import Obj
 from labctl.providers.base import ClusterProvider
 from labctl.providers.describe import CONTROLLER_SELECTOR, describe_cluster
 from labctl.waiting import Pending, wait_for
-from labctl.workflows.apply import apply_and_wait, wait_ready
-
-RETIRED = (
-    "ingress-nginx was retired in March 2026: it gets no fixes any more, not even for security; "
-    "use it to study and to compare, and plan the move for what is exposed"
-)
+from labctl.workflows.apply import wait_ready
+from labctl.workflows.ingress import IngressOptions, install_ingress
 
 
 def plan_up(inventory: Inventory, provider: ClusterProvider, sink: EventSink) -> list[str]:
@@ -41,7 +37,7 @@ def bring_up(provider: ClusterProvider, inventory: Inventory, *, env: Env, sink:
         return cluster
     api = KubeApi(cluster.kubeconfig, cluster.context)
     try:
-        _install_ingress(api, inventory, env=env, sink=sink, timeout=timeout)
+        _install_ingress(api, cluster, inventory, env=env, sink=sink, timeout=timeout)
         conflicts = provider.conflicts()
         if conflicts:
             raise ClusterError(
@@ -69,26 +65,19 @@ def _wait_for_ingress(api: KubeApi, inventory: Inventory, cluster: Cluster, *, e
     return wait_for("ingress to answer", observe, timeout=timeout, clock=env.clock, interval=0.01)
 
 
-def _install_ingress(api: KubeApi, inventory: Inventory, *, env: Env, sink: EventSink, timeout: float) -> None:
+def _install_ingress(
+    api: KubeApi, cluster: Cluster, inventory: Inventory, *, env: Env, sink: EventSink, timeout: float
+) -> None:
     found = _controllers(api, inventory.ingress.namespace)
-    if found:
-        sink(StepStarted("ingress", "Install ingress-nginx"))
-        for workload in found:
-            wait_ready(api, workload, env=env, sink=sink, step="ingress", timeout=timeout)
-        version = found[0]["metadata"].get("labels", {}).get("app.kubernetes.io/version", "?")
-        sink(StepDone("ingress", f"controller {version} is installed", changed=False))
+    if not found:
+        options = IngressOptions(timeout=timeout)
+        install_ingress(cluster, inventory, options, env=env, sink=sink, upgrade=False)
         return
-    sink(Notice(RETIRED, Level.WARNING))
-    apply_and_wait(
-        api,
-        controller_objects(inventory),
-        env=env,
-        sink=sink,
-        step="ingress",
-        title=f"Install ingress-nginx (chart {inventory.ingress.chart_version})",
-        group="",
-        timeout=timeout,
-    )
+    sink(StepStarted("ingress", "Install ingress-nginx"))
+    for workload in found:
+        wait_ready(api, workload, env=env, sink=sink, step="ingress", timeout=timeout)
+    version = found[0]["metadata"].get("labels", {}).get("app.kubernetes.io/version", "?")
+    sink(StepDone("ingress", f"controller {version} is installed", changed=False))
 
 
 def _controllers(api: KubeApi, namespace: str) -> list[Obj]:

@@ -40,7 +40,7 @@ def test_every_default_has_the_type_that_is_asked_of_a_value() -> None:
             "no such value",
             "did you mean controller.metrics.serviceMonitor?",
         ),
-        ({"controller": {"keda": {"enabled": True}}}, "controller.keda", "labctl does not render", "--method helm"),
+        ({"controller": {"keda": {"enabled": True}}}, "controller.keda", "labctl does not render", "--via helm"),
         ({"controller": {"replicaCount": "2"}}, "controller.replicaCount", "must be a whole number, not text", ""),
         ({"controller": {"replicaCount": True}}, "controller.replicaCount", "must be a whole number, not a bool", ""),
         ({"controller": {"hostNetwork": "yes"}}, "controller.hostNetwork", "must be true or false, not text", ""),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,7 +10,14 @@ from cryptography import x509
 
 from labctl.config.data import data_dir
 from labctl.errors import UsageError
-from labctl.ingress.install import STUDY_VALUES, controller_objects, install_objects, layers, load_values
+from labctl.ingress.install import (
+    STUDY_VALUES,
+    ValueFlags,
+    controller_objects,
+    effective_values,
+    install_objects,
+    load_values,
+)
 from labctl.ingress.render import prepare, render
 from labctl.ingress.values import merge_values
 from labctl.ingress.webhook import make_webhook_certificate, webhook_hosts
@@ -241,7 +249,7 @@ def test_a_name_is_cut_to_what_a_dns_label_may_have() -> None:
 def test_a_chart_version_that_is_not_known_is_refused() -> None:
     with pytest.raises(UsageError, match=r"not 4\.12\.0") as caught:
         render({}, "ingress-nginx", "ingress", "4.12.0")
-    assert "--method helm" in caught.value.hint
+    assert "--via helm" in caught.value.hint
 
 
 def test_an_installation_has_its_namespace_first_and_what_helm_adopts() -> None:
@@ -283,9 +291,11 @@ def test_the_controller_runs_on_the_first_server_of_the_cluster() -> None:
 
 
 def test_layers_go_from_the_study_to_the_command_line() -> None:
-    ingress = Ingress(values={"controller": {"replicaCount": 2, "service": {"nodePorts": {"http": 31080}}}})
-    found = layers(STUDY, ingress, "k3s-s", sets=["controller.replicaCount=3"])
-    values = merge_values(*(layer.values for layer in found))
-    assert values["controller"]["replicaCount"] == 3
-    assert values["controller"]["service"]["nodePorts"] == {"http": 31080, "https": 30443}
-    assert [layer.name for layer in found] == ["the study", "cluster.yaml", "--set controller.replicaCount=3"]
+    values = {"controller": {"replicaCount": 2, "service": {"nodePorts": {"http": 31080}}}}
+    inventory = replace(default_inventory(), ingress=Ingress(values=values))
+    found = effective_values(inventory, ValueFlags(sets=["controller.replicaCount=3"]))
+    assert found.values["controller"]["replicaCount"] == 3
+    assert found.values["controller"]["service"]["nodePorts"] == {"http": 31080, "https": 30443}
+    assert found.origins["controller", "replicaCount"] == "--set controller.replicaCount=3"
+    assert found.origins["controller", "service", "nodePorts", "http"] == "cluster.yaml"
+    assert found.origins["controller", "service", "nodePorts", "https"] == "the study"

@@ -1,11 +1,6 @@
 from __future__ import annotations
 
-from typing import Any
-
-import pytest
-
-from labctl.errors import UsageError
-from labctl.ingress.values import Layer, coalesce, leaves, merge_values, origins, parse_set
+from labctl.ingress.values import Layer, coalesce, leaves, merge_values, origins
 
 
 def test_mappings_are_merged_and_everything_else_is_replaced() -> None:
@@ -29,38 +24,6 @@ def test_a_null_removes_the_charts_default() -> None:
 def test_a_value_replaces_a_default_mapping_and_the_other_way_round() -> None:
     assert coalesce({"a": 1}, {"a": {"x": 1}}) == {"a": 1}
     assert coalesce({"a": {"x": None, "y": 2}}, {"a": 1}) == {"a": {"y": 2}}
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("a=b", {"a": "b"}),
-        ("a.b.c=1", {"a": {"b": {"c": 1}}}),
-        ("a=1,b=2", {"a": 1, "b": 2}),
-        ("a=true,b=false,c=null,d=", {"a": True, "b": False, "c": None, "d": ""}),
-        ("a=-5,b=007,c=1.5", {"a": -5, "b": "007", "c": "1.5"}),
-        (r"a=x\,y", {"a": "x,y"}),
-        (r"nodeSelector.kubernetes\.io/hostname=k3s-s", {"nodeSelector": {"kubernetes.io/hostname": "k3s-s"}}),
-        ("a={x,y,3}", {"a": ["x", "y", 3]}),
-        ("a={}", {"a": []}),
-        ("a[1].b=x,a[0].b=y", {"a": [{"b": "y"}, {"b": "x"}]}),
-        ("a[0]=x", {"a": ["x"]}),
-        ("a=b=c", {"a": "b=c"}),
-        ("a.b=1,a.c=2", {"a": {"b": 1, "c": 2}}),
-    ],
-)
-def test_set_is_read_as_helm_reads_it(text: str, expected: dict[str, Any]) -> None:
-    assert parse_set(text) == expected
-
-
-def test_set_string_keeps_text() -> None:
-    assert parse_set("a=1,b=true", as_text=True) == {"a": "1", "b": "true"}
-
-
-@pytest.mark.parametrize("text", ["a", "=b", "a,b=1", "a[x]=1", "a[99999]=1", "a..b=1", ""])
-def test_a_set_that_cannot_be_read_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="--set"):
-        parse_set(text)
 
 
 def test_every_value_knows_where_it_came_from() -> None:
