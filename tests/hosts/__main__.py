@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from pathlib import Path
 
 from tests.hosts import prerequisites
 from tests.hosts.bed import STUDY, Bed
@@ -13,6 +14,12 @@ from tests.hosts.bed import STUDY, Bed
 def main(arguments: list[str]) -> int:
     """Do what the arguments say; the exit code."""
     options = _parser().parse_args(arguments)
+    if options.verb == "artifacts":
+        from tests.hosts.standin import build
+
+        for path in build.artifacts(options.directory, options.version):
+            print(path)
+        return 0
     bed = Bed(options.bed)
     if options.verb in ("exec", "client"):
         command = bed.host(options.host).command(*options.command) if options.verb == "exec" else None
@@ -35,6 +42,9 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("command", nargs=argparse.REMAINDER)
     client = verbs.add_parser("client", help="run a command here, in the hosts' network")
     client.add_argument("command", nargs=argparse.REMAINDER)
+    artifacts = verbs.add_parser("artifacts", help="write the stand-in k3s as a release names its files")
+    artifacts.add_argument("directory", type=Path)
+    artifacts.add_argument("--version", default="v1.30.14+k3s1")
     return parser
 
 

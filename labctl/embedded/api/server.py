@@ -33,6 +33,7 @@ from labctl.embedded.api.versions import Served
 from labctl.embedded.api.watching import Watcher
 from labctl.embedded.api.writing import Writer
 from labctl.embedded.clientset import ApiError, Obj
+from labctl.embedded.http.messages import App
 from labctl.embedded.http.server import HttpOptions, HttpServer
 from labctl.embedded.kinds import bootstrap, schema
 from labctl.embedded.kinds.settings import ClusterSettings
@@ -161,8 +162,8 @@ class ApiServer:
         """Say how Services are reached from the server's node: from then on admission webhooks are called."""
         self._gate.caller = HookCaller(self.registry, connect)
 
-    async def start(self, host: str, port: int) -> int:
-        """Listen; returns the port (the one chosen, for port 0).
+    async def start(self, host: str, port: int, front: App | None = None) -> int:
+        """Listen; returns the port (the one chosen, for port 0). `front` answers in the place of `app`, if given.
 
         Raises:
             OSError: The address cannot be listened on.
@@ -170,7 +171,7 @@ class ApiServer:
         self._definitions.settle()
         self.registry.store.forget_history()
         self._certificates = CertificateSigner(self.registry, self._pki.client_ca)
-        server = HttpServer(self.app, HttpOptions(max_body=_BODY_LIMIT))
+        server = HttpServer(front or self.app, HttpOptions(max_body=_BODY_LIMIT))
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
             server, host, port, ssl=server_context(self._pki), reuse_address=True, backlog=512

@@ -47,6 +47,7 @@ class Kubelet:
         self._clientset = clientset
         self._catalogue = catalogue
         self._nodes = {node.name: node for node in nodes}
+        self._served = dict(self._nodes)
         self._recorder = Recorder(clientset, self.settings)
         sources = VolumeSources(clientset, token, self.settings)
         self._host = Host(clientset, network, catalogue, self._recorder, self.settings, sources, client)
@@ -82,6 +83,13 @@ class Kubelet:
         self._workers.clear()
         self._recorder.flush()
         await asyncio.sleep(0)
+
+    def serve(self, node: NodeSpec) -> None:
+        """Run the pods of a node that is registered, and kept alive, by somebody else."""
+        self._served[node.name] = node
+        for pod in self._clientset.list("pods"):
+            if pod["spec"].get("nodeName") == node.name:
+                self._sync(_key(pod), restart=True)
 
     def worker(self, namespace: str, pod: str) -> PodWorker | None:
         """What runs a pod."""
@@ -130,7 +138,7 @@ class Kubelet:
             worker.kill()
             del self._workers[key]
             worker = None
-        if pod is None or pod["spec"].get("nodeName") not in self._nodes:
+        if pod is None or pod["spec"].get("nodeName") not in self._served:
             return
         if worker is not None:
             worker.changed(pod)
@@ -139,7 +147,7 @@ class Kubelet:
             self._adopt(key, pod, restart=restart)
 
     def _adopt(self, key: PodKey, pod: Obj, *, restart: bool) -> None:
-        node = self._nodes[pod["spec"]["nodeName"]]
+        node = self._served[pod["spec"]["nodeName"]]
         status = pod.get("status") or {}
         deleted = "deletionTimestamp" in pod["metadata"]
         if status.get("phase") in TERMINAL or (deleted and (restart or not status.get("startTime"))):

@@ -41,6 +41,7 @@ class NodeSpec:
         labels: Extra labels.
         taints: Taints as kubectl writes them, `key=value:Effect`.
         args: What k3s would have been started with (an annotation only).
+        version: The kubelet's version.
     """
 
     name: str
@@ -50,6 +51,7 @@ class NodeSpec:
     labels: Mapping[str, str] = field(default_factory=dict)
     taints: tuple[str, ...] = ()
     args: tuple[str, ...] = ()
+    version: str = KUBELET_VERSION
 
 
 def register(clientset: Clientset, spec: NodeSpec, images: Sequence[Obj], settings: Settings, boot_id: str) -> Obj:
@@ -202,7 +204,7 @@ def _status(spec: NodeSpec, images: Sequence[Obj], settings: Settings, boot_id: 
             "kernelVersion": platform.release(),
             "osImage": _os_image(),
             "containerRuntimeVersion": RUNTIME_VERSION,
-            "kubeletVersion": KUBELET_VERSION,
+            "kubeletVersion": spec.version,
             "kubeProxyVersion": "",
             "operatingSystem": "linux",
             "architecture": architecture,

@@ -47,6 +47,12 @@ class LoopbackNetwork(PodNetwork):
         """Have `changed` called with the address of each pod that begins or ceases to listen on a port."""
         self._observers.append(changed)
 
+    def joined(self) -> None:
+        """Take notice of nodes that were added to the address plan."""
+        self.settings.joined()
+        for name, node in self.settings.ranges.items():
+            self._ranges.setdefault(name, HostLocal(node.pods))
+
     def unbound(self) -> list[Unbound]:
         """Addresses and ports of the cluster that have no socket on this machine, with the reasons."""
         return self.sockets.unbound()

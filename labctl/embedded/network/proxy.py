@@ -6,7 +6,7 @@ import asyncio
 import errno
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from labctl.embedded.clientset import Clientset
 from labctl.embedded.http.messages import Flow
@@ -59,6 +59,15 @@ class KubeProxy:
         self._table = ServiceTable()
         self._dirty.update(self._places)
         self.sync()
+
+    def fates(self) -> Mapping[Place, Fate]:
+        """What becomes of connections to each Service address that does not refuse them."""
+        return self._states
+
+    def joined(self) -> None:
+        """Give every Service its sockets on nodes that were added to the address plan."""
+        for name in self._table.services:
+            self._mark(name)
 
     # -- what is observed --------------------------------------------------------------------------------------------
 

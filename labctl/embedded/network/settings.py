@@ -24,6 +24,7 @@ class NetworkSettings:
         service_cidr: ClusterIPs; the tenth address is the cluster DNS's.
         node_ports: NodePort range, both ends included.
         proxy_mode: How kube-proxy picks an endpoint.
+        machine: Addresses outside 127.0.0.0/8 that this machine has: they get real sockets too.
         whole_loopback: All of 127.0.0.0/8 can be bound (Linux). Otherwise only 127.0.0.1 can (macOS).
     """
 
@@ -33,6 +34,12 @@ class NetworkSettings:
     node_ports: tuple[int, int] = (30000, 32767)
     proxy_mode: ProxyMode = ProxyMode.IPTABLES
     whole_loopback: bool = True
+    machine: frozenset[str] = frozenset()
+
+    def joined(self) -> None:
+        """Take notice of nodes that were added to `nodes`."""
+        for name in ("ranges", "by_address", "_by_subnet"):
+            self.__dict__.pop(name, None)
 
     @cached_property
     def ranges(self) -> dict[str, NodeRange]:
@@ -120,7 +127,7 @@ def socket_address(settings: NetworkSettings, address: str, port: int) -> tuple[
     N times the size of the NodePort range higher, so that equal node ports of different nodes stay apart.
     """
     if settings.whole_loopback:
-        return (address, port) if address.startswith("127.") else None
+        return (address, port) if address.startswith("127.") or address in settings.machine else None
     node = settings.by_address.get(address)
     if node is None:
         return None

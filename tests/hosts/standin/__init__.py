@@ -1,0 +1,1 @@
+"""Builds the stand-in k3s (README.md)."""
