@@ -181,12 +181,29 @@ def probe(
             "--source-address", help="Local address to send from.", show_default=False, rich_help_panel=_PLACE
         ),
     ] = "",
+    origin: Annotated[
+        str,
+        typer.Option(
+            "--from",
+            metavar="PLACE",
+            help="Send by curl from pod:NAMESPACE/NAME, node:NAME, or from Jobs on the cluster.",
+            show_default=False,
+            rich_help_panel=_PLACE,
+        ),
+    ] = "",
+    job_workers: Annotated[
+        int, typer.Option("--workers", min=1, max=1000, help="Pods of --from cluster.", rich_help_panel=_PLACE)
+    ] = 1,
+    image: Annotated[
+        str, typer.Option("--image", help="Image with sh and curl, for --from cluster.", rich_help_panel=_PLACE)
+    ] = "docker.io/curlimages/curl:8.10.1",
+    file: options.File = None,
     output: options.OutputFormat = options.Output.TABLE,
     output_file: options.OutputFile = None,
     quiet: options.Quiet = False,
     no_color: options.NoColor = False,
 ) -> int:
-    """Send requests and show who answered; no cluster is needed."""
+    """Send requests and show who answered; no cluster is needed, unless the requests come from there."""
     from labctl.model.probe import Load
     from labctl.workflows.probe import probe_url
     from labctl.workflows.probeplan import ProbeOptions
@@ -218,8 +235,15 @@ def probe(
         during=during,
         detect=detect,
         until_sure=until_sure,
+        origin=origin,
+        workers=job_workers,
     )
     check_output_file(output_file)
-    with session(None, quiet=quiet, no_color=no_color) as s:
-        report = probe_url(wanted, env=s.env, sink=s.sink)
+    with session(file if origin else None, quiet=quiet, no_color=no_color) as s:
+        sender = None
+        if origin:
+            from labctl.workflows.origin import sender_from
+
+            sender = sender_from(origin, s.provider, s.env, workers=job_workers, image=image)
+        report = probe_url(wanted, env=s.env, sink=s.sink, sender=sender)
     return finish(s, report, output, output_file, no_color)

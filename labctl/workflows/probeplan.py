@@ -96,6 +96,8 @@ def _check_combinations(options: ProbeOptions) -> None:
     for names, clash in clashes.items():
         if clash:
             raise UsageError(f"{names} do not go together")
+    if options.origin and (options.during or options.processes > 1):
+        raise UsageError("--during and --processes do not go together with --from")
     if options.workers > 1 and options.origin != "cluster":
         raise UsageError("--workers needs --from cluster", hint="--processes uses more processors of this machine")
     if options.ca_file is not None and not options.ca_file.is_file():

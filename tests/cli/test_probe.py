@@ -136,3 +136,37 @@ def test_a_report_that_cannot_be_written_is_printed(fresh: Shell) -> None:
     assert done.code == 2
     assert "was printed instead" in done.err
     assert done.json["labs"][0]["checks"][0]["requests"] > 0
+
+
+CLIENT = """\
+apiVersion: v1
+kind: Pod
+metadata: {name: probe-client, namespace: default}
+spec:
+  containers: [{name: curl, image: "curlimages/curl:8.10.1", command: [sleep, "3600"]}]
+"""
+
+
+def test_requests_come_from_a_pod_and_from_jobs_on_the_nodes(study: Shell) -> None:
+    """From inside the cluster; the API answers, if only that it does not know who asks."""
+    (study.home / "client.yaml").write_text(CLIENT)
+    assert study.kubectl("apply", "-f", "client.yaml").code == 0
+    try:
+        assert study.kubectl("wait", "--for=condition=Ready", "pod/probe-client", "--timeout=30s").code == 0
+        arguments = ("probe", "https://127.0.66.10:6443/readyz", "-k", "--by", "status", "-o", "json")
+        one = study.labctl(*arguments, "-n", "23", "--from", "pod:default/probe-client")
+        many = study.labctl(*arguments, "-n", "32", "--from", "cluster", "--workers", "3")
+        left = study.kubectl("get", "jobs", "-o", "name")
+        nowhere = study.labctl(*arguments, "--from", "pod:default/nobody")
+        no_machine = study.labctl(*arguments, "--from", "node:k3s-w1")
+    finally:
+        study.kubectl("delete", "pod", "probe-client", "--now")
+    for done, count in ((one, 23), (many, 32)):
+        (check,) = done.json["labs"][0]["checks"]
+        assert (done.code, check["requests"], check["status"]) == (0, count, {"401": count}), done.err
+    assert "sent by 3 workers on " in check["notices"][0]
+    assert left.out == ""
+    assert nowhere.code == 4
+    assert "nobody" in nowhere.err
+    assert no_machine.code == 2
+    assert "Traceback" not in nowhere.err + no_machine.err

@@ -43,6 +43,8 @@ def known_server(behaviour: Behaviour) -> Iterator[Known]:
             if not data:
                 return
             connection.sendall(data)
+            if b"Connection: close" in request:
+                return
 
     with serve(handle) as state.port:
         yield state
