@@ -71,3 +71,12 @@ def test_the_proxy_protocol_names_the_client() -> None:
     assert local["status"] == 200
     for answer in (none, wrong):
         assert "error" in answer, "the connection ends without an answer"
+
+
+def test_a_cipher_list_without_a_cipher_blocks_the_configuration() -> None:
+    # ngx_event_openssl.c, ngx_ssl_ciphers: SSL_CTX_set_cipher_list fails, so `nginx -t` fails
+    other = {**ingress("j", host="b.test"), "metadata": {**ingress("j")["metadata"], "name": "j"}}
+    refused, blocked = answers(ingress("i", ssl_ciphers="NONSENSE"), other, requests=({}, {"host": "b.test"}))
+    assert (refused["status"], blocked["status"]) == (404, 404)
+    (good,) = answers(ingress("i", ssl_ciphers="ECDHE-RSA-AES256-GCM-SHA384"), requests=({},))
+    assert good["status"] == 200

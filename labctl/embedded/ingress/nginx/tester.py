@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import random
 import re
+import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
@@ -11,6 +13,7 @@ from typing import Any
 from labctl.embedded.ingress.model import Configuration, Server
 from labctl.embedded.ingress.nginx.check import Checker
 from labctl.embedded.ingress.nginx.render import head_line_count, server_lines
+from labctl.embedded.ingress.settings import Settings
 
 _RULE = "-" * 79
 _HARMLESS = re.compile(r"[\w./:@,%+*=~()|^?&!<>\[\]-]*")
@@ -28,12 +31,9 @@ class ConfigurationTester:
 
     def test(self, configuration: Configuration) -> str:
         """The controller's message about the first thing that nginx refuses; empty when it takes the configuration."""
-        settings = configuration.settings
-        for context, snippet in (("m", settings.main_snippet), ("h", settings.http_snippet)):
-            if snippet:
-                message, line = Checker(context).check(snippet)
-                if message:
-                    return failure(message, 14 + line if line else 0)
+        refused = _global_error(configuration.settings)
+        if refused:
+            return refused
         line_number = 0
         for name, server in configuration.servers.items():
             message, line = self._verdict(server, configuration)
@@ -55,11 +55,35 @@ class ConfigurationTester:
         if known is not None and known[0] is server and known[1] == key:
             return known[2]
         settings = configuration.settings
-        verdict = "", 0
-        if settings.server_snippet or settings.location_snippet or any(map(_is_suspicious, _texts(server))):
+        verdict = ciphers_error(server.ssl_ciphers), 0
+        snippets = settings.server_snippet or settings.location_snippet
+        if not verdict[0] and (snippets or any(map(_is_suspicious, _texts(server)))):
             verdict = Checker("h").check("\n".join(server_lines(server, configuration)))
         self._verdicts[server.hostname] = (server, key, verdict)
         return verdict
+
+
+def _global_error(settings: Settings) -> str:
+    """What nginx refuses outside of servers."""
+    for context, snippet in (("m", settings.main_snippet), ("h", settings.http_snippet)):
+        if snippet:
+            message, line = Checker(context).check(snippet)
+            if message:
+                return failure(message, 14 + line if line else 0)
+    refused = ciphers_error(settings.ssl_ciphers)
+    return failure(refused, 0) if refused else ""
+
+
+@functools.lru_cache(maxsize=64)
+def ciphers_error(ciphers: str) -> str:
+    """What nginx says of a cipher list that OpenSSL takes none of (ngx_ssl_ciphers); empty when it is good."""
+    if not ciphers:
+        return ""
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).set_ciphers(ciphers)
+    except ssl.SSLError:
+        return f'SSL_CTX_set_cipher_list("{ciphers}") failed (SSL: error:0A0000B9:SSL routines::no cipher match)'
+    return ""
 
 
 def failure(message: str, line: int) -> str:
