@@ -32,7 +32,7 @@ $(VENV)/.dev: $(VENV)/.runtime requirements-dev.lock requirements-tools.lock
 
 demo: setup  ## bring the embedded cluster up, run the four core labs, print their tables
 	$(LABCTL) up
-	$(LABCTL) run path host canary https
+	$(LABCTL) run --keep path host canary https
 
 test: setup-dev  ## run the tests
 	$(BIN)/python -m pytest

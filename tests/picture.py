@@ -23,8 +23,10 @@ def canary_report() -> Report:
     """Run the canary lab, then take the short report of its verification."""
     with session(None) as s:
         labs = load_labs(s.env, ["canary"], None, all_labs=False)
-        run_labs(labs, s.provider, s.inventory, env=s.env, sink=s.sink, options=LabOptions())
-        return verify_labs(labs, s.provider, env=s.env, sink=s.sink, options=LabOptions(), only_applied=False)
+        run_labs(labs, s.provider, s.inventory, env=s.env, sink=s.sink, options=LabOptions(keep=True))
+        return verify_labs(
+            labs, s.provider, s.inventory, env=s.env, sink=s.sink, options=LabOptions(), only_applied=False
+        )
 
 
 def main(target: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import typer
 
-from labctl.cli import cluster, compare, conformance, explain, files, ingress, labs, node, probe
+from labctl.cli import cluster, compare, conformance, explain, files, ingress, labs, node, own_labs, probe
 
 app = typer.Typer(
     name="labctl",
@@ -44,6 +44,7 @@ _PANELS: dict[str, dict[str, Callable[..., int]]] = {
 for panel, commands in _PANELS.items():
     for name, command in commands.items():
         app.command(name, rich_help_panel=panel)(command)
+app.add_typer(own_labs.lab_app, name="lab", rich_help_panel="Labs")
 app.add_typer(ingress.ingress_app, rich_help_panel="Ingress")
 app.add_typer(node.node_app, rich_help_panel="Cluster")
 app.add_typer(node.snapshot_app, rich_help_panel="Cluster")

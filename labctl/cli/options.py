@@ -72,3 +72,11 @@ IngressClass = Annotated[
     str | None,
     typer.Option("--ingress-class", help="IngressClass for the labs' Ingresses (default: the cluster file's)."),
 ]
+Namespace = Annotated[
+    str | None,
+    typer.Option(
+        "--namespace", help="Namespace of the labs' objects (default: what each lab says).", show_default=False
+    ),
+]
+Jobs = Annotated[int, typer.Option("-j", "--jobs", min=1, max=32, help="Labs performed at once, if they do not meet.")]
+Keep = Annotated[bool, typer.Option("--keep", help="Leave the labs on the cluster; `labctl clean` removes them.")]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from labctl.cli.options import Output
 from labctl.env import Env, system_env
-from labctl.events import EventSink
+from labctl.events import EventSink, Level, Notice
 from labctl.model.inventory import Inventory, default_inventory
 from labctl.model.lab import Lab
 from labctl.providers.base import ClusterProvider, provider_for
@@ -72,19 +72,61 @@ def load_inventory(file: Path | None, env: Env) -> Inventory:
     return load(path)
 
 
-def load_labs(env: Env, names: Sequence[str], directories: Sequence[Path] | None, *, all_labs: bool) -> list[Lab]:
-    """The named labs (or all of them), parsed and checked before anything is changed."""
+def load_labs(
+    env: Env,
+    names: Sequence[str],
+    directories: Sequence[Path] | None,
+    *,
+    all_labs: bool,
+    broken: EventSink | None = None,
+) -> list[Lab]:
+    """The named labs (or all of them), parsed and checked before anything is changed.
+
+    Args:
+        env: The process's surroundings.
+        names: The labs' names.
+        directories: Folders with the user's own labs, besides ./labs.
+        all_labs: Every lab instead.
+        broken: Is told of labs with mistakes, which are then left out; without it they are an error.
+
+    Raises:
+        UsageError: There is no such lab, or no lab is named.
+        ConfigError: A lab has mistakes.
+    """
     from labctl.config.lab import load_lab
+    from labctl.errors import ConfigError
+    from labctl.lab.catalogue import lab_directory
+
+    found = lab_folders(env, names, directories, all_labs=all_labs)
+    labs = []
+    for name in found if all_labs else dict.fromkeys(names):
+        try:
+            labs.append(load_lab(lab_directory(found, name)))
+        except ConfigError as error:
+            if broken is None:
+                raise
+            place = error.problems[0]
+            broken(Notice(f"lab {name} is left out: {place.position}: {place.message}", Level.WARNING))
+    return labs
+
+
+def lab_folders(
+    env: Env, names: Sequence[str], directories: Sequence[Path] | None, *, all_labs: bool
+) -> Mapping[str, Path]:
+    """Every lab's folder by name; names and --all are checked, the labs are not read.
+
+    Raises:
+        UsageError: No lab is named, or both names and --all are given.
+    """
     from labctl.errors import UsageError
-    from labctl.lab.catalogue import find_labs, lab_directory
+    from labctl.lab.catalogue import find_labs
 
     found = find_labs([*(directories or []), env.cwd / "labs"])
     if all_labs and names:
         raise UsageError("give lab names or --all, not both")
     if not names and not all_labs:
         raise UsageError("which lab?", hint=f"labs: {', '.join(sorted(found))}; or --all")
-    wanted = list(found) if all_labs else list(dict.fromkeys(names))
-    return [load_lab(lab_directory(found, name)) for name in wanted]
+    return found
 
 
 def use_color(env: Env, no_color: bool) -> bool:

@@ -34,12 +34,13 @@ def read_expectation(fields: Fields, by: CountBy, versions: Mapping[str, str]) -
     error = _error(fields)
     expectation = Expectation(
         status=_status(fields, () if error else (200,)),
-        split=_split(fields, by, versions),
+        split=read_split(fields, by, versions),
         only=fields.texts("only"),
         headers=fields.text_map("headers"),
         absent_headers=fields.texts("absentHeaders"),
         body=fields.texts("body"),
         error=error,
+        lost=fields.integer("lost", 0, minimum=0),
     )
     _check_keys(fields, "only", expectation.only, by, versions)
     _check_patterns(fields, expectation)
@@ -66,7 +67,8 @@ def _error(fields: Fields) -> str:
     return error
 
 
-def _split(fields: Fields, by: CountBy, versions: Mapping[str, str]) -> Split | None:
+def read_split(fields: Fields, by: CountBy, versions: Mapping[str, str]) -> Split | None:
+    """Read the `split:` of an expectation; None without one."""
     if not fields.has("split"):
         return None
     section = fields.section("split")

@@ -74,8 +74,15 @@ class KubeApi:
             ) from error
         self.server = str(self._client.configuration.host)
 
+    @property
+    def ca_file(self) -> Path | None:
+        """The certificate of the server's authority, as a file that is there while labctl runs; None: the system's."""
+        found = self._client.configuration.ssl_ca_cert
+        return Path(found) if found else None
+
     def close(self) -> None:
         """Close the connections."""
+        self._client.rest_client.pool_manager.clear()
         self._client.close()
 
     def request(
@@ -287,12 +294,13 @@ class KubeApi:
             ),
         )
 
-    def delete(self, obj: Obj, *, propagation: str = "Background") -> bool:
-        """Delete an object; False when it was not there."""
+    def delete(self, obj: Obj, *, propagation: str = "Background", grace: int | None = None) -> bool:
+        """Delete an object; False when it was not there. `grace`: seconds its containers get to end."""
         metadata = obj["metadata"]
+        options = {"propagationPolicy": propagation} | ({} if grace is None else {"gracePeriodSeconds": grace})
         try:
             path = self.resource(obj["apiVersion"], obj["kind"]).path(metadata.get("namespace", ""), metadata["name"])
-            self.request("DELETE", path, body={"propagationPolicy": propagation})
+            self.request("DELETE", path, body=options)
         except ApiRefusedError as error:
             if error.code == 404:
                 return False

@@ -78,7 +78,7 @@ def exec_in_pod(
     except (WebSocketException, OSError) as error:
         raise ClusterError(f"{what}: the connection broke: {error}", hint="is the pod's node up?") from error
     finally:
-        socket.close()
+        socket.sock.shutdown()  # the connection itself; a closing handshake would wait for a server that has gone
 
 
 def _send_stdin(socket: WSClient, data: bytes) -> None:

@@ -16,6 +16,7 @@ class LogOptions:
         container: Container; empty takes the pod's only one.
         tail: The last so many lines.
         since_seconds: Not older than this.
+        since_time: Not older than this (RFC 3339).
         previous: The log of the container's last life.
         timestamps: Each line begins with its time (RFC 3339).
     """
@@ -23,6 +24,7 @@ class LogOptions:
     container: str = ""
     tail: int | None = None
     since_seconds: int | None = None
+    since_time: str = ""
     previous: bool = False
     timestamps: bool = False
 
@@ -32,6 +34,7 @@ class LogOptions:
         query = {"container": self.container} if self.container else {}
         query |= {"tailLines": str(self.tail)} if self.tail is not None else {}
         query |= {"sinceSeconds": str(self.since_seconds)} if self.since_seconds is not None else {}
+        query |= {"sinceTime": self.since_time} if self.since_time else {}
         query |= {"previous": "true"} if self.previous else {}
         return query | ({"timestamps": "true"} if self.timestamps else {})
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from labctl.model.lab import CertificateStep
+from labctl.model.actions import CertificateStep
 from labctl.objects.manifests import Obj
 from labctl.secrets import Secret
 

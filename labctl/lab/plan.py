@@ -2,40 +2,26 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from labctl.errors import UsageError
 from labctl.lab.targets import endpoint_for
+from labctl.model.actions import ApplyStep, PatchStep
 from labctl.model.cluster import Cluster, Endpoint
-from labctl.model.lab import ApplyStep, Lab, PatchStep, ProbeStep, TargetKind, TlsMode
+from labctl.model.lab import Lab, ProbeStep, TargetKind, TlsMode, actions
 from labctl.model.probe import ProbePlan, Request, Resolve, Tls
+from labctl.model.reference import REFERENCE
 from labctl.objects.manifests import Obj, load_manifests
+from labctl.objects.versions import CLUSTER_WIDE
 
 MANAGED_BY = "app.kubernetes.io/managed-by"
 LAB_LABEL = "labctl.dev/lab"
 """Prefix of the label that marks a lab's objects: `labctl.dev/lab.NAME`, so that labs can share an object."""
 REQUEST_TIMEOUT = 10.0
 """Seconds that one request may take."""
-CLUSTER_WIDE = frozenset(
-    {
-        "Namespace",
-        "Node",
-        "PersistentVolume",
-        "ClusterRole",
-        "ClusterRoleBinding",
-        "IngressClass",
-        "StorageClass",
-        "PriorityClass",
-        "CustomResourceDefinition",
-        "ValidatingWebhookConfiguration",
-        "MutatingWebhookConfiguration",
-    }
-)
-"""Kinds without a namespace that manifests of labs may hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +34,7 @@ class Overrides:
         ingress_class: IngressClass of the lab's Ingresses.
         namespace: Namespace of its objects.
         timeout: Seconds for one request.
+        variables: Reference → value, as far as the cluster alone tells: what manifests may hold.
     """
 
     count: int | None = None
@@ -55,6 +42,7 @@ class Overrides:
     ingress_class: str = ""
     namespace: str = ""
     timeout: float | None = None
+    variables: Mapping[str, str] = field(default_factory=dict)
 
 
 def namespace_of(lab: Lab, overrides: Overrides) -> str:
@@ -63,8 +51,16 @@ def namespace_of(lab: Lab, overrides: Overrides) -> str:
 
 
 def lab_objects(lab: Lab, overrides: Overrides) -> list[Obj]:
-    """Every object of every ApplyStep, stamped: what `clean` removes and `list` shows."""
-    return [obj for step in lab.steps if isinstance(step, ApplyStep) for obj in step_objects(lab, step, overrides)]
+    """Every object of every ApplyStep, stamped: what `clean` removes and what must belong to nobody else."""
+    return [
+        obj for step in actions(lab.steps) if isinstance(step, ApplyStep) for obj in step_objects(lab, step, overrides)
+    ]
+
+
+def first_objects(lab: Lab, overrides: Overrides) -> list[Obj]:
+    """The objects that are there before anything is changed: what `verify` looks for."""
+    steps = (step for step in lab.first_steps if isinstance(step, ApplyStep))
+    return [obj for step in steps for obj in step_objects(lab, step, overrides)]
 
 
 def step_objects(lab: Lab, step: ApplyStep, overrides: Overrides) -> list[Obj]:
@@ -79,7 +75,7 @@ def step_objects(lab: Lab, step: ApplyStep, overrides: Overrides) -> list[Obj]:
 
 def stamp(obj: Obj, lab: Lab, overrides: Overrides) -> Obj:
     """An object as the lab applies it: in its namespace unless it names one, labelled, of the wanted IngressClass."""
-    stamped = copy.deepcopy(obj)
+    stamped: Obj = _filled(obj, overrides.variables)
     metadata = stamped.setdefault("metadata", {})
     metadata["labels"] = {**(metadata.get("labels") or {}), MANAGED_BY: "labctl", lab_label(lab.name): ""}
     if stamped["kind"] not in CLUSTER_WIDE:
@@ -89,26 +85,20 @@ def stamp(obj: Obj, lab: Lab, overrides: Overrides) -> Obj:
     return stamped
 
 
+def _filled(value: Any, variables: Mapping[str, str]) -> Any:
+    """A copy in which the references that are known are replaced."""
+    if isinstance(value, Mapping):
+        return {key: _filled(item, variables) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_filled(item, variables) for item in value]
+    if isinstance(value, str) and "${" in value:
+        return REFERENCE.sub(lambda found: variables.get(found.group(1), found.group(0)), value)
+    return value
+
+
 def lab_label(lab: str) -> str:
     """The label that marks an object as a lab's; an object that two labs share carries both."""
     return f"{LAB_LABEL}.{lab}"
-
-
-def probe_steps(lab: Lab, *, changes: bool) -> list[ProbeStep]:
-    """The probes of a lab.
-
-    Args:
-        lab: The lab.
-        changes: Whether those behind a PatchStep are among them: `run` performs them, `verify` changes nothing and
-            so leaves them out.
-    """
-    steps: list[ProbeStep] = []
-    for step in lab.steps:
-        if isinstance(step, PatchStep) and not changes:
-            break
-        if isinstance(step, ProbeStep):
-            steps.append(step)
-    return steps
 
 
 def probe_plan(
@@ -118,6 +108,7 @@ def probe_plan(
     overrides: Overrides,
     ca_file: Path | None = None,
     services: Sequence[Obj] = (),
+    token: str = "",
 ) -> ProbePlan:
     """The requests of a probe on a cluster.
 
@@ -128,6 +119,7 @@ def probe_plan(
         overrides: From the command line.
         ca_file: The certificate of `step.ca_secret`, as a PEM file.
         services: The Services of the lab's namespace as they are; without them, as the lab's manifests have them.
+        token: Bearer token that is sent.
 
     Raises:
         ClusterError: Nothing is there to be asked: no controller, no such Service, no address.
@@ -136,11 +128,12 @@ def probe_plan(
     endpoint = endpoint_for(step, cluster, services or _own_services(lab, step, overrides))
     if step.scheme == "https" and step.tls is TlsMode.VERIFY and ca_file is None:
         raise UsageError(f"lab {lab.name}, check {step.name}: the certificate of Secret {step.ca_secret} is missing")
+    headers = (*step.headers, *((("Authorization", f"Bearer {token}"),) if token else ()))
     count = overrides.count if overrides.count is not None and step.count > 1 else step.count
     concurrency = overrides.concurrency if overrides.concurrency is not None else step.concurrency
     return ProbePlan(
         name=step.name,
-        request=Request(url_of(step, endpoint), step.method, step.headers, cookie_jar=step.cookie_jar),
+        request=Request(url_of(step, endpoint), step.method, headers, cookie_jar=step.cookie_jar),
         count=count,
         concurrency=min(concurrency, count),
         connection=step.connection,
@@ -153,7 +146,7 @@ def probe_plan(
 
 
 def _own_services(lab: Lab, step: ProbeStep, overrides: Overrides) -> list[Obj]:
-    if step.target.kind is TargetKind.INGRESS:
+    if step.target.kind in (TargetKind.INGRESS, TargetKind.API):
         return []
     return [obj for obj in lab_objects(lab, overrides) if obj["kind"] == "Service"]
 
@@ -179,7 +172,7 @@ def resets(lab: Lab, overrides: Overrides) -> list[tuple[Obj, dict[str, Any]]]:
     """
     objects = {(obj["kind"], obj["metadata"]["name"]): obj for obj in lab_objects(lab, overrides)}
     found: dict[tuple[str, str], dict[str, Any]] = {}
-    for step in lab.steps:
+    for step in actions(lab.steps):
         if isinstance(step, PatchStep) and (step.kind, step.object_name) in objects and not step.namespace:
             key = (step.kind, step.object_name)
             _add_reset(found.setdefault(key, {}), objects[key], step.patch)
@@ -209,3 +202,15 @@ def host_paths(ingresses: Iterable[Obj]) -> dict[tuple[str, str], Obj]:
             for path in (rule.get("http") or {}).get("paths") or []:
                 claims.setdefault((rule.get("host", ""), path.get("path") or "/"), ingress)
     return claims
+
+
+def variables(cluster: Cluster, namespace: str) -> dict[str, str]:
+    """The references that the cluster alone tells: manifests may hold them too."""
+    found = {"lab.namespace": namespace}
+    endpoints = (*cluster.ingress.http, *cluster.ingress.https)
+    if endpoints:
+        address = endpoints[0].address
+        found |= {"ingress.address": address, "ingress.dashed": address.replace(".", "-").replace(":", "-")}
+        names = [node.name for node in cluster.nodes if node.address == address]
+        found |= {"ingress.node": names[0]} if names else {}
+    return found

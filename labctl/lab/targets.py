@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlsplit
 
 from labctl.config.decode import did_you_mean
 from labctl.errors import ClusterError, UsageError
 from labctl.model.cluster import Cluster, Endpoint
-from labctl.model.lab import EACH_NODE, OTHER_NODES, Lab, ProbeStep, Step, TargetKind
+from labctl.model.lab import EACH_NODE, OTHER_NODES, ExecStep, Lab, Place, PlaceKind, ProbeStep, Step, TargetKind
 from labctl.objects.manifests import Obj
 
 
@@ -23,6 +24,10 @@ def expand(lab: Lab, cluster: Cluster) -> Lab:
 
 
 def _expand_step(step: Step, cluster: Cluster) -> Iterator[Step]:
+    if isinstance(step, ExecStep) and step.place == Place(PlaceKind.NODE, EACH_NODE):
+        for node in cluster.nodes:
+            yield replace(step, name=f"{step.name}@{node.name}", place=Place(PlaceKind.NODE, node.name))
+        return
     if not isinstance(step, ProbeStep) or step.target.node not in (EACH_NODE, OTHER_NODES):
         yield step
         return
@@ -53,6 +58,8 @@ def endpoint_for(step: ProbeStep, cluster: Cluster, services: Sequence[Obj]) -> 
             return Endpoint(_node_address(step, cluster), _node_port(step, _service(step, services)))
         case TargetKind.LOAD_BALANCER:
             return _external(step, _service(step, services))
+        case TargetKind.API:
+            return _server(step, cluster)
 
 
 def _ingress(step: ProbeStep, cluster: Cluster) -> Endpoint:
@@ -65,6 +72,13 @@ def _ingress(step: ProbeStep, cluster: Cluster) -> Endpoint:
     if not step.target.node:
         return endpoints[0]
     return Endpoint(_node_address(step, cluster), endpoints[0].port)
+
+
+def _server(step: ProbeStep, cluster: Cluster) -> Endpoint:
+    parts = urlsplit(cluster.server)
+    if not parts.hostname:
+        raise ClusterError(f"check {step.name}: the kubeconfig names no API server")
+    return Endpoint(parts.hostname, parts.port or 443)
 
 
 def _node_address(step: ProbeStep, cluster: Cluster) -> str:

@@ -58,6 +58,7 @@ class Cluster:
         context: Context in that file.
         nodes: Nodes as the API reports them.
         ingress: Where ingress answers.
+        server: URL of the API server.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Cluster:
     context: str | None
     nodes: tuple[ClusterNode, ...]
     ingress: IngressEndpoints = IngressEndpoints()
+    server: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
+from labctl.model.actions import Action, ApplyStep, CertificateStep, DeleteStep, PatchStep
 from labctl.model.probe import Connection, CountBy, KeyKind
 
 
@@ -52,6 +52,7 @@ class Expectation:
         absent_headers: Response headers that must not be there.
         body: Regular expressions, each found somewhere in the body.
         error: Every request must fail with this curl error (for example `CURLE_PEER_FAILED_VERIFICATION`).
+        lost: Requests that may fail these claims while something is done during the probe (`ProbeStep.during`).
     """
 
     status: tuple[int, ...] = (200,)
@@ -61,6 +62,26 @@ class Expectation:
     absent_headers: tuple[str, ...] = ()
     body: tuple[str, ...] = ()
     error: str = ""
+    lost: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class OutputExpectation:
+    """What a command, a log or an object must show; every part that is given must hold.
+
+    Attributes:
+        exit_code: Exit code of the command; None allows any.
+        output: Regular expressions, each found somewhere in the text.
+        absent: Regular expressions that are found nowhere in it.
+        matches: How often the step's `count` expression is found: fewest and most; None makes no claim.
+        split: Expected spread of what the step's `count` expression finds.
+    """
+
+    exit_code: int | None = 0
+    output: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
+    matches: tuple[int, int] | None = None
+    split: Split | None = None
 
 
 class TlsMode(StrEnum):
@@ -77,6 +98,7 @@ class TargetKind(StrEnum):
     INGRESS = "ingress"
     NODE_PORT = "node-port"
     LOAD_BALANCER = "load-balancer"
+    API = "api"
 
 
 EACH_NODE = "each"
@@ -88,8 +110,8 @@ class Target:
     """Where a probe's requests are sent.
 
     Attributes:
-        kind: The ingress controller, or a Service by its node port or by its external address.
-        service: Name of the Service (not for `ingress`).
+        kind: The ingress controller, a Service by its node port or by its external address, or the API server.
+        service: Name of the Service (not for `ingress` and `api`).
         port: Name or number of the Service's port; empty takes its first.
         node: The node whose address is used (not for `load-balancer`): empty takes the first that answers, a name
             that node, `each` makes one check per node, `others` one per node that is no ingress endpoint.
@@ -123,6 +145,8 @@ class ProbeStep:
         expect: What must be seen.
         target: Where the requests are sent.
         timeout: Seconds for one request; 0 takes the default.
+        token_of: ServiceAccount of the lab's namespace whose token is sent (`Authorization: Bearer`).
+        during: What is done while the requests flow; they then flow until it has taken effect.
     """
 
     name: str
@@ -142,60 +166,171 @@ class ProbeStep:
     ca_secret: str = ""
     target: Target = Target()
     timeout: float = 0.0
+    token_of: str = ""
+    during: Action | None = None
+
+
+class PlaceKind(StrEnum):
+    """Where a command runs or a log is written."""
+
+    POD = "pod"
+    SERVICE = "service"
+    CONTROLLER = "controller"
+    NODE = "node"
 
 
 @dataclass(frozen=True, slots=True)
-class ApplyStep:
-    """Apply manifests (paths relative to the lab's folder), in order, and wait until they are ready."""
-
-    name: str
-    manifests: tuple[str, ...]
-    title: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class PatchStep:
-    """Patch one object (JSON merge patch) and wait until the change has taken effect.
+class Place:
+    """A container or a node.
 
     Attributes:
-        name: Name of the step.
-        kind: Kind or `plural.group` of the object.
+        kind: `pod` by name; `service`: a ready pod behind it; `controller`: a pod of the ingress controller; `node`.
+        name: Name of the pod, Service or node; empty for the controller. Nodes `server`, `server-2`, … are
+            the control plane nodes.
+    """
+
+    kind: PlaceKind
+    name: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.kind}/{self.name}" if self.name else str(self.kind)
+
+
+@dataclass(frozen=True, slots=True)
+class ExecStep:
+    """Run a command in a container or on a node, and judge what it prints.
+
+    Attributes:
+        name: Name of the check; unique in the lab.
+        place: Where it runs.
+        command: Program and arguments; no shell unless it names one.
+        expect: What must be seen.
+        title: One line for people.
+        count: Regular expression; what its first group finds in the output is counted.
+        sudo: As root (nodes only).
+        timeout: Seconds until giving up.
+        changes: Whether the command changes something, so that `verify` leaves it out.
+        during: What is done while the command runs (a capture, for example).
+        save: File on the node that is fetched afterwards (nodes only).
+    """
+
+    name: str
+    place: Place
+    command: tuple[str, ...]
+    expect: OutputExpectation
+    title: str = ""
+    count: str = ""
+    sudo: bool = False
+    timeout: float = 30.0
+    changes: bool = False
+    during: ProbeStep | None = None
+    save: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LogStep:
+    """Count the lines that match in the logs of a place's pods, written while something is done.
+
+    Attributes:
+        name: Name of the check; unique in the lab.
+        place: Whose logs.
+        count: Regular expression of the lines that count.
+        seconds: How long lines are awaited after the action: the controller acts on changes within 3.3 s (its sync
+            rate of 0.3 per second).
+        expect: How many there must be (`matches`).
+        title: One line for people.
+        during: What is done meanwhile; None: nothing, and nothing may be written.
+    """
+
+    name: str
+    place: Place
+    count: str
+    expect: OutputExpectation
+    seconds: float = 3.5
+    title: str = ""
+    during: Action | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectStep:
+    """Look at one object of the API, as YAML paths and values.
+
+    Attributes:
+        name: Name of the check; unique in the lab.
+        kind: Kind of the object.
         object_name: Its name.
         namespace: Its namespace; empty is the lab's.
-        patch: The merge patch.
+        fields: Path (`status.loadBalancer.ingress[0].ip`) → regular expression for its whole value; the empty
+            expression demands that there is none.
+        title: One line for people.
     """
 
     name: str
     kind: str
     object_name: str
-    patch: Mapping[str, Any]
+    fields: Mapping[str, str]
     namespace: str = ""
     title: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class CertificateStep:
-    """Make a self-signed certificate and store it as a TLS Secret, as the study does with openssl.
+class RefusedStep:
+    """Ask the API (dry run) whether it would take manifests that it has to refuse.
 
     Attributes:
-        name: Name of the step.
-        secret: Name of the Secret.
-        common_name: CN of subject and issuer, and a DNS subjectAltName.
-        organization: O of the subject.
-        days: Validity in days from now.
-        rsa_bits: Key size.
+        name: Name of the check; unique in the lab.
+        manifest: The manifest, relative to the lab's folder.
+        message: Regular expression found in the refusal.
+        title: One line for people.
     """
 
     name: str
-    secret: str
-    common_name: str
-    organization: str = ""
-    days: int = 365
-    rsa_bits: int = 2048
+    manifest: str
+    message: str
     title: str = ""
 
 
-Step = ApplyStep | PatchStep | CertificateStep | ProbeStep
+CheckStep = ProbeStep | ExecStep | LogStep | ObjectStep | RefusedStep
+"""A step that makes a check."""
+Step = Action | CheckStep
+
+
+def changes(step: Step) -> bool:
+    """Whether a step changes what the lab's first manifests made: `verify` ends before the first such step."""
+    match step:
+        case PatchStep() | DeleteStep():
+            return True
+        case ProbeStep():
+            return step.during is not None or step.method not in ("GET", "HEAD", "OPTIONS")
+        case ExecStep():
+            return step.changes
+        case LogStep():
+            return step.during is not None
+    return False
+
+
+def actions(steps: Iterable[Step]) -> Iterator[Action]:
+    """Every step that changes the cluster, also those that are done during a check."""
+    for step in steps:
+        if isinstance(step, (ApplyStep, PatchStep, CertificateStep, DeleteStep)):
+            yield step
+        elif isinstance(step, (ProbeStep, LogStep)) and step.during is not None:
+            yield step.during
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a lab needs of a cluster besides its API.
+
+    Attributes:
+        nodes: Ready nodes.
+        servers: Ready control plane nodes.
+        shell: A shell on the nodes.
+    """
+
+    nodes: int = 1
+    servers: int = 1
+    shell: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,8 +345,12 @@ class Lab:
         namespace: Namespace its objects live in.
         versions: Version name → regular expression searched in answers' bodies.
         unsupported: Provider → reason why the lab cannot run on it.
-        steps: In order. `verify` runs the ProbeSteps that do not stand behind a PatchStep.
+        steps: In order. `verify` makes the checks that stand before the first step that `changes` something.
         needs_ingress: Whether an ingress controller must be there.
+        needs: Nodes and servers (control plane nodes) that must be Ready, `shell` for a shell on the nodes.
+        ingress_nginx: What the lab shows that only ingress-nginx does; said where another controller's class is used.
+        exclusive: Whether it disturbs the controller or the nodes, so that no other lab may run beside it.
+        reference: Why nothing is created and the lab is only to be read; it then has no steps.
     """
 
     name: str
@@ -223,8 +362,26 @@ class Lab:
     versions: Mapping[str, str] = field(default_factory=dict)
     unsupported: Mapping[str, str] = field(default_factory=dict)
     needs_ingress: bool = True
+    needs: Needs = Needs()
+    ingress_nginx: str = ""
+    exclusive: bool = False
+    reference: str = ""
 
     @property
     def manifests(self) -> tuple[str, ...]:
         """Every manifest the lab applies, in order."""
-        return tuple(path for step in self.steps if isinstance(step, ApplyStep) for path in step.manifests)
+        return tuple(path for step in actions(self.steps) if isinstance(step, ApplyStep) for path in step.manifests)
+
+    @property
+    def first_steps(self) -> tuple[Step, ...]:
+        """The steps before the first that changes what they made: what `verify` looks at.
+
+        Manifests that are applied after a check change what that check has seen.
+        """
+        found: list[Step] = []
+        for step in self.steps:
+            applies = isinstance(step, (ApplyStep, CertificateStep))
+            if changes(step) or (applies and any(isinstance(before, CheckStep) for before in found)):
+                break
+            found.append(step)
+        return tuple(found)

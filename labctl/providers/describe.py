@@ -26,6 +26,7 @@ def describe_cluster(api: KubeApi, inventory: Inventory, kubeconfig: Path, conte
         context=context,
         nodes=nodes,
         ingress=find_ingress(api, nodes),
+        server=api.server,
     )
 
 

@@ -88,14 +88,15 @@ def _indented(text: str, style: str, columns: int = 4) -> Padding:
 
 def _headline(check: Check, width: int) -> Iterator[RenderableType]:
     """What was asked, with the title beside it where there is room, and what came in numbers."""
-    head = Text.assemble((f"  {MARKS[check.result]} {check.name}", STYLES[check.result]), (f"  {check.url}", "cyan"))
+    where = f"  {check.url}" if check.url else ""
+    head = Text.assemble((f"  {MARKS[check.result]} {check.name}", STYLES[check.result]), (where, "cyan"))
     if check.title and head.cell_len + 2 + cell_len(check.title) <= width:
         yield head.append(f"  {check.title}", "default")
     else:
         yield head
         if check.title:
             yield _indented(check.title, "")
-    yield _indented(_numbers(check), "dim")
+    yield _indented(_numbers(check) if check.url else check.curl, "dim")
 
 
 def _numbers(check: Check) -> str:

@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from labctl.env import Env
 from labctl.events import EventSink, StepDone, StepStarted
 from labctl.kube.client import KubeApi
-from labctl.model.lab import Lab
 from labctl.objects.manifests import describe
 from labctl.providers.base import ClusterProvider
 from labctl.waiting import Pending, wait_for
+from labctl.workflows.bench import Bench
 from labctl.workflows.ownership import labs_of, objects_of_lab, remove_lab
 
 
 def clean_labs(
-    labs: Sequence[Lab],
+    labs: Sequence[str],
     provider: ClusterProvider,
     *,
     env: Env,
@@ -23,15 +23,23 @@ def clean_labs(
     timeout: float,
     dry_run: bool,
 ) -> None:
-    """Remove the labs' objects; with `dry_run` only say which."""
+    """Remove the objects of labs, by name; with `dry_run` only say which."""
     cluster = provider.find()
     api = KubeApi(cluster.kubeconfig, cluster.context)
     try:
         for lab in labs:
-            sink(StepStarted(lab.name, f"Clean lab {lab.name}"))
-            sink(_clean(api, lab.name, env, timeout, dry_run=dry_run))
+            sink(StepStarted(lab, f"Clean lab {lab}"))
+            sink(_clean(api, lab, env, timeout, dry_run=dry_run))
     finally:
         api.close()
+
+
+def clean_up(bench: Bench, lab: str) -> None:
+    """Remove a lab's objects after its run."""
+    step = f"{lab}/clean"
+    bench.sink(StepStarted(step, "Clean up", lab))
+    done = _clean(bench.api, lab, bench.env, bench.options.timeout, dry_run=False)
+    bench.sink(StepDone(step, f"{done.note} (--keep leaves them)", done.changed))
 
 
 def _clean(api: KubeApi, lab: str, env: Env, timeout: float, *, dry_run: bool) -> StepDone:

@@ -26,3 +26,13 @@ def _ready_targets(found: Obj) -> list[str]:
         for endpoint in found.get("endpoints") or []
         if endpoint.get("conditions", {}).get("ready", True) and endpoint.get("targetRef", {}).get("kind") == "Pod"
     ]
+
+
+def ready_addresses(api: KubeApi, namespace: str, service: str) -> tuple[str, ...]:
+    """Addresses that a Service's EndpointSlices list as ready."""
+    slices = api.list(
+        "discovery.k8s.io/v1", "EndpointSlice", namespace, selector=f"kubernetes.io/service-name={service}"
+    )
+    endpoints = [endpoint for found in slices for endpoint in found.get("endpoints") or []]
+    ready = [endpoint for endpoint in endpoints if endpoint.get("conditions", {}).get("ready", True)]
+    return tuple(sorted({address for endpoint in ready for address in endpoint.get("addresses") or []}))

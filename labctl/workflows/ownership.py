@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
-from labctl.errors import UsageError
+from labctl.errors import ClusterError, UsageError
 from labctl.events import Notice
-from labctl.kube.client import KubeApi
-from labctl.lab.plan import LAB_LABEL, MANAGED_BY, host_paths, lab_label, lab_objects
-from labctl.model.lab import Lab
+from labctl.kube.client import ApiRefusedError, KubeApi
+from labctl.lab.plan import LAB_LABEL, MANAGED_BY, host_paths, lab_label, lab_objects, namespace_of, stamp
+from labctl.model.actions import PatchStep
+from labctl.model.lab import ExecStep, Lab, PlaceKind, actions
 from labctl.objects.manifests import Obj, describe
-from labctl.workflows.labs import Bench
+from labctl.objects.versions import api_version
+from labctl.waiting import Pending, wait_for
+from labctl.workflows.bench import Bench
 
 LAB_KINDS = (
     ("networking.k8s.io/v1", "Ingress"),
@@ -23,6 +26,11 @@ LAB_KINDS = (
     ("v1", "ConfigMap"),
     ("v1", "Secret"),
     ("v1", "ServiceAccount"),
+    ("rbac.authorization.k8s.io/v1", "RoleBinding"),
+    ("rbac.authorization.k8s.io/v1", "Role"),
+    ("rbac.authorization.k8s.io/v1", "ClusterRoleBinding"),
+    ("rbac.authorization.k8s.io/v1", "ClusterRole"),
+    ("v1", "Namespace"),
 )
 """Kinds that labs apply, in the order in which they are removed: traffic first."""
 
@@ -48,7 +56,8 @@ def refuse_foreign(bench: Bench, lab: Lab) -> None:
     if foreign:
         raise UsageError(
             f"lab {lab.name} would change what labctl did not make: {', '.join(foreign)}",
-            hint="nothing was touched; `labctl verify` checks it as it is; delete these objects to let `run` make them",
+            hint="nothing was touched; `--namespace NAME` runs the lab beside them, "
+            f"`labctl verify {lab.name}` checks them as they are",
         )
 
 
@@ -100,10 +109,91 @@ def remove_lab(api: KubeApi, lab: str, *, wait_for_pods: bool = False) -> int:
 
 def applied_labs(api: KubeApi, names: Iterable[str]) -> list[str]:
     """Those of the labs that have objects on the cluster."""
-    return [name for name in names if objects_of_lab(api, name)]
+    selector = f"{MANAGED_BY}=labctl"
+    found = {
+        name
+        for version, kind in LAB_KINDS
+        for obj in api.list(version, kind, selector=selector)
+        for name in labs_of(obj)
+    }
+    return [name for name in names if name in found]
 
 
 def _unmark(api: KubeApi, obj: Obj, lab: str) -> None:
     metadata = obj["metadata"]
     patch = {"metadata": {"labels": {lab_label(lab): None}}}
     api.merge_patch(obj["apiVersion"], obj["kind"], metadata.get("namespace", ""), metadata["name"], patch)
+
+
+def prepare_namespace(bench: Bench, lab: Lab) -> None:
+    """Make the lab's namespace where it is missing; what labctl made, it removes with the lab."""
+    namespace = namespace_of(lab, bench.overrides)
+    found = bench.api.get("v1", "Namespace", "", namespace)
+    if found is not None and "deletionTimestamp" in found["metadata"]:
+        wait_for(
+            f"the namespace {namespace} of an earlier run to go",
+            lambda: bench.api.get("v1", "Namespace", "", namespace) is None or Pending("it is being deleted"),
+            timeout=bench.options.timeout,
+            clock=bench.env.clock,
+        )
+        found = None
+    if found is None or (found["metadata"].get("labels") or {}).get(MANAGED_BY) == "labctl":
+        obj: Obj = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
+        bench.api.apply(stamp(obj, lab, bench.overrides), owner=lab.name)
+
+
+def require_permissions(bench: Bench, lab: Lab) -> None:
+    """Find out before anything is changed whether the user may do what the lab does (SelfSubjectAccessReview).
+
+    Raises:
+        ClusterError: Something is not allowed; names every missing permission.
+    """
+    namespace = namespace_of(lab, bench.overrides)
+    wanted = {(obj["apiVersion"], obj["kind"], obj["metadata"].get("namespace", "")) for obj in _touched(bench, lab)}
+    missing = [
+        f"{', '.join(denied)} {resource}" + (f" in namespace {place}" if place else "")
+        for version, kind, place in sorted(wanted)
+        for resource, denied in [_denied(bench, version, kind, place)]
+        if denied
+    ]
+    if any(isinstance(step, ExecStep) and step.place.kind is not PlaceKind.NODE for step in lab.steps):
+        missing += [f"create pods/exec in namespace {namespace}"] * (
+            not _may(bench, "create", "", "pods/exec", namespace)
+        )
+    if missing:
+        raise ClusterError(
+            f"you may not do what lab {lab.name} does: {'; '.join(missing)}",
+            hint="ask the cluster's administrator for a Role with these verbs, or take --namespace where you may",
+        )
+
+
+def _touched(bench: Bench, lab: Lab) -> Iterator[Obj]:
+    yield from lab_objects(lab, bench.overrides)
+    for step in actions(lab.steps):
+        if isinstance(step, PatchStep):
+            place = step.namespace or namespace_of(lab, bench.overrides)
+            yield {"apiVersion": api_version(step.kind), "kind": step.kind, "metadata": {"namespace": place}}
+
+
+def _denied(bench: Bench, version: str, kind: str, namespace: str) -> tuple[str, list[str]]:
+    """The resource of a kind, and those of the verbs that a lab needs that the user has not."""
+    try:
+        resource = bench.api.resource(version, kind)
+    except ApiRefusedError:
+        return kind, []  # applying it says why
+    group = version.partition("/")[0] if "/" in version else ""
+    verbs = ("get", "create", "patch", "delete")
+    return resource.plural, [verb for verb in verbs if not _may(bench, verb, group, resource.plural, namespace)]
+
+
+def _may(bench: Bench, verb: str, group: str, resource: str, namespace: str) -> bool:
+    plural, _, sub = resource.partition("/")
+    attributes = {"verb": verb, "group": group, "resource": plural, "namespace": namespace}
+    attributes |= {"subresource": sub} if sub else {}
+    review = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectAccessReview",
+        "spec": {"resourceAttributes": attributes},
+    }
+    answer = bench.api.request("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", body=review)
+    return bool(answer["status"].get("allowed"))

@@ -182,7 +182,7 @@ def bench_cluster() -> None:
         pid = process_of(home)
         try:
             print(f"memory, no lab yet       {memory_of(pid):7.0f} MiB")
-            labctl("run", "path", "host", "canary", "https", home=home)
+            labctl("run", "--keep", "path", "host", "canary", "https", home=home)
             print(f"memory, four labs run    {memory_of(pid):7.0f} MiB   (wanted: ≤ 120)")
             took = seconds(lambda: labctl("probe", f"http://{NODE}:30080/admin", home=home))
             print(f"100 × /admin, keystroke to table {took:5.2f} s")

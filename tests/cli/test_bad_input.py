@@ -77,7 +77,7 @@ def test_a_state_directory_that_cannot_be_written(fresh: Shell) -> None:
 
 def test_kill_9_loses_no_acknowledged_object_and_up_continues(fresh: Shell) -> None:
     assert fresh.labctl("up").code == 0
-    assert fresh.labctl("run", "path").code == 0
+    assert fresh.labctl("run", "--keep", "path").code == 0
     before = fresh.kubectl("get", "pods", "-o", "jsonpath={.items[*].metadata.uid}").out
     assert fresh.kubectl("create", "configmap", "last", "--from-literal=a=b").code == 0
     pid = fresh.pid
@@ -135,7 +135,7 @@ def test_interrupting_up_leaves_nothing_half_done(fresh: Shell) -> None:
     assert process.returncode in (0, 130)
     done = fresh.labctl("up")
     assert done.code == 0, done.err
-    assert fresh.labctl("run", "path").code == 0
+    assert fresh.labctl("run", "--keep", "path").code == 0
 
 
 def test_the_kubeconfig_is_private_and_can_be_merged(fresh: Shell) -> None:

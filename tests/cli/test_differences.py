@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from labctl.lab.certificate import make_certificate
-from labctl.model.lab import CertificateStep
+from labctl.model.actions import CertificateStep
 from tests.cli.conftest import Shell
 from tests.tools import tool
 
@@ -84,7 +84,7 @@ def test_there_are_no_metrics(study: Shell) -> None:
 
 
 def test_the_controller_has_one_worker(study: Shell) -> None:
-    assert study.labctl("run", "path").code == 0
+    assert study.labctl("run", "--keep", "path").code == 0
     done = study.labctl("probe", "http://127.0.66.10:30080/admin", "-c", "1", "-o", "json")
     hits = sorted(hits["hits"] for hits in done.json["labs"][0]["checks"][0]["hits"])
     assert hits == [33, 33, 34]

@@ -35,7 +35,7 @@ def test_the_core_labs_pass(study: Shell, lab: str) -> None:
 
 
 def test_all_four_in_a_row_make_room_for_each_other(study: Shell) -> None:
-    done = study.labctl("run", *CORE_LABS)
+    done = study.labctl("run", "--keep", *CORE_LABS)
     assert done.code == 0, done.out + done.err
     assert "lab host made room for canary" in done.err
     assert "lab canary made room for https" in done.err
@@ -66,7 +66,7 @@ def loop(study: Shell, count: int, pattern: str, *arguments: str) -> Counter[str
 
 
 def test_the_studys_path_loops_by_hand(study: Shell) -> None:
-    assert study.labctl("run", "path").code == 0
+    assert study.labctl("run", "--keep", "path").code == 0
     assert "<title>Welcome to nginx!</title>" in curl(study, f"{NODE}:30080")
     guest = loop(study, 100, r"Running on: (\S+)", f"{NODE}:30080/guest")
     assert sorted(guest.values()) == [50, 50]
@@ -75,7 +75,7 @@ def test_the_studys_path_loops_by_hand(study: Shell) -> None:
 
 
 def test_the_studys_host_matrix_by_hand(study: Shell) -> None:
-    assert study.labctl("run", "host").code == 0
+    assert study.labctl("run", "--keep", "host").code == 0
 
     def status(host: str, path: str) -> str:
         resolve = f"{host}:30080:{NODE}"
@@ -87,7 +87,7 @@ def test_the_studys_host_matrix_by_hand(study: Shell) -> None:
 
 
 def test_the_studys_canary_loop_by_hand(study: Shell) -> None:
-    assert study.labctl("run", "canary").code == 0
+    assert study.labctl("run", "--keep", "canary").code == 0
     resolve = ("--resolve", f"gyull.com:30080:{NODE}")
     counts = loop(study, 300, r"server_version=(nginx: \S+)", *resolve, "http://gyull.com:30080/")
     assert set(counts) == {"nginx: 1.13.0", "nginx: 1.13.1"}
@@ -95,7 +95,7 @@ def test_the_studys_canary_loop_by_hand(study: Shell) -> None:
 
 
 def test_the_studys_https_by_hand(study: Shell, tmp_path: Path) -> None:
-    assert study.labctl("run", "https").code == 0
+    assert study.labctl("run", "--keep", "https").code == 0
     certificate = study.kubectl(
         "get", "secret", "secret-https", "-o", 'go-template={{index .data "tls.crt" | base64decode}}'
     )
@@ -110,7 +110,7 @@ def test_the_studys_https_by_hand(study: Shell, tmp_path: Path) -> None:
 
 
 def test_verify_tells_what_is_wrong(study: Shell) -> None:
-    assert study.labctl("run", "canary").code == 0
+    assert study.labctl("run", "--keep", "canary").code == 0
     assert study.labctl("verify", "canary").code == 0
     assert study.kubectl("scale", "deploy", "dp-v2", "--replicas=0").code == 0
     try:
@@ -125,7 +125,7 @@ def test_verify_tells_what_is_wrong(study: Shell) -> None:
 
 
 def test_probe_needs_no_cluster_file(study: Shell) -> None:
-    assert study.labctl("run", "path").code == 0
+    assert study.labctl("run", "--keep", "path").code == 0
     done = study.labctl("probe", f"http://{NODE}:30080/guest", "--expect", "round-robin", "-o", "json")
     assert done.code == 0, done.err
     assert [hits["hits"] for hits in done.json["labs"][0]["checks"][0]["hits"]] == [50, 50]
@@ -135,7 +135,7 @@ def test_probe_needs_no_cluster_file(study: Shell) -> None:
 
 
 def test_clean_removes_what_run_applied(study: Shell) -> None:
-    assert study.labctl("run", "path").code == 0
+    assert study.labctl("run", "--keep", "path").code == 0
     assert study.labctl("clean", "--all").code == 0
     left = study.kubectl("get", "deploy,svc,ingress,pod", "-o", "name").out.split()
     assert [name for name in left if "kubernetes" not in name] == []
@@ -159,8 +159,8 @@ def test_objects_of_others_are_never_touched(study: Shell) -> None:
 def test_interrupting_a_run_reports_what_was_done(study: Shell) -> None:
     import sys
 
-    assert study.labctl("run", "canary").code == 0
-    process = study.start(sys.executable, "-m", "labctl", "run", "canary", "-n", "200000", "-o", "json", "-v")
+    assert study.labctl("run", "--keep", "canary").code == 0
+    process = study.start(sys.executable, "-m", "labctl", "run", "--keep", "canary", "-n", "200000", "-o", "json", "-v")
     assert process.stderr is not None
     for line in process.stderr:
         if "weight-10" in line or "1000 requests at weight 10" in line or "study" in line:
@@ -197,4 +197,4 @@ def test_verify_of_a_lab_that_is_not_there_names_what_is_missing(study: Shell) -
     done = study.labctl("verify", "canary")
     assert done.code == 3
     assert "warning: not on the cluster: Deployment default/dp-v1" in done.out
-    assert "`labctl run canary`" in done.out
+    assert "`labctl run --keep canary`" in done.out

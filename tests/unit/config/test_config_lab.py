@@ -6,12 +6,10 @@ import pytest
 
 from labctl.config.lab import load_lab, parse_lab
 from labctl.errors import ConfigError, Problem, UsageError
+from labctl.model.actions import ApplyStep, CertificateStep, PatchStep
 from labctl.model.lab import (
-    ApplyStep,
-    CertificateStep,
     Distribution,
     Expectation,
-    PatchStep,
     ProbeStep,
     Split,
     Target,
@@ -164,7 +162,7 @@ def test_counting_by_a_header_names_it(folder: Path) -> None:
         ("name: p, probe: {scheme: https}", "no certificate to verify with", "caSecret"),
         ("name: p, probe: {scheme: https, tls: insecure, caSecret: x}", "is not used with `tls: insecure`", ""),
         ("name: p, probe: {target: {kind: node-port}}", "needs `service:`", ""),
-        ("name: p, probe: {target: {service: x}}", "an ingress target has no service", ""),
+        ("name: p, probe: {target: {service: x}}", "a target of `kind: ingress` has no service", ""),
         ("name: p, probe: {target: {kind: load-balancer, service: x, node: y}}", "address of its own", ""),
         ("name: p, probe: {}, expect: {status: 42}", "42 is not an HTTP status", ""),
         ("name: p, probe: {}, expect: {status: ok}", "must be a whole number or a list of them", ""),
@@ -198,7 +196,7 @@ def test_a_mistake_in_a_step_is_named(step: str, message: str, hint: str, folder
     [
         ("", "the key 'steps' is missing"),
         ("steps: []\n", "a lab needs at least one step"),
-        ("steps: [{apply: web.yaml}]\n", "no step probes anything"),
+        ("steps: [{apply: web.yaml}]\n", "no step checks anything"),
         ("steps: [{name: a, probe: {}}, {name: a, probe: {}}]\n", "two steps named 'a'"),
         ("steps: [{name: a, probe: {}}]\nunsupported: {shh: x}\n", "'shh' is not one of embedded, ssh or kubeconfig"),
         ("steps: [{name: a, probe: {}}]\nversions: {v1: '['}\n", "is not a regular expression"),

@@ -15,7 +15,7 @@ from labctl.conformance import material
 from labctl.conformance.client import Client
 from labctl.conformance.local import LocalWorld
 from labctl.lab.certificate import make_certificate
-from labctl.model.lab import CertificateStep
+from labctl.model.actions import CertificateStep
 from tests.unit.embedded_ingress.cluster import ingress
 
 

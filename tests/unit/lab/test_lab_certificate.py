@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509.oid import NameOID
 
 from labctl.lab.certificate import certificate_of, is_usable, make_certificate, tls_secret
-from labctl.model.lab import CertificateStep
+from labctl.model.actions import CertificateStep
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 STEP = CertificateStep("certificate", "secret-https", "gyull.com", "gyull.com")

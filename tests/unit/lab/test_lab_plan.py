@@ -16,7 +16,6 @@ from labctl.lab.plan import (
     lab_label,
     lab_objects,
     probe_plan,
-    probe_steps,
     resets,
     stamp,
 )
@@ -40,6 +39,11 @@ SERVICE: dict[str, Any] = {
 
 def shipped(name: str) -> Lab:
     return load_lab(find_labs([])[name])
+
+
+def probes(lab: Lab, *, changes: bool) -> list[ProbeStep]:
+    steps = lab.steps if changes else lab.first_steps
+    return [step for step in steps if isinstance(step, ProbeStep)]
 
 
 def a_lab(*steps: ProbeStep) -> Lab:
@@ -84,19 +88,19 @@ def test_cluster_wide_objects_get_no_namespace() -> None:
 
 def test_verify_leaves_out_what_stands_behind_a_change() -> None:
     lab = shipped("canary")
-    assert [step.name for step in probe_steps(lab, changes=False)] == ["study-loop", "weight-10"]
-    assert "header-always" in [step.name for step in probe_steps(lab, changes=True)]
+    assert [step.name for step in probes(lab, changes=False)] == ["study-loop", "weight-10"]
+    assert "header-always" in [step.name for step in probes(lab, changes=True)]
 
 
 def test_a_probe_without_a_host_asks_the_endpoints_address() -> None:
-    (step, *_) = probe_steps(shipped("path"), changes=False)
+    (step, *_) = probes(shipped("path"), changes=False)
     plan = probe_plan(shipped("path"), step, CLUSTER, Overrides())
     assert (plan.request.url, plan.resolve, plan.count, plan.timeout) == ("http://127.0.10.10:30080/", (), 100, 10.0)
 
 
 def test_a_probe_with_a_host_resolves_it_itself() -> None:
     lab = shipped("canary")
-    (step, *_) = probe_steps(lab, changes=False)
+    (step, *_) = probes(lab, changes=False)
     plan = probe_plan(lab, step, CLUSTER, Overrides())
     assert plan.request.url == "http://gyull.com:30080/"
     assert plan.resolve == (Resolve("gyull.com", 30080, "127.0.10.10"),)
@@ -134,7 +138,7 @@ def test_the_timeout_of_the_command_line_wins_over_the_steps() -> None:
 
 def test_tls_follows_the_step() -> None:
     lab, ca = shipped("https"), Path("ca.pem")
-    plans = {step.name: step for step in probe_steps(lab, changes=False)}
+    plans = {step.name: step for step in probes(lab, changes=False)}
     verified = probe_plan(lab, plans["verified"], CLUSTER, Overrides(), ca)
     assert (verified.tls.verify, verified.tls.ca_file, verified.request.url) == (True, ca, "https://gyull.com:30443/")
     assert not probe_plan(lab, plans["insecure"], CLUSTER, Overrides()).tls.verify
@@ -152,7 +156,7 @@ def test_without_a_controller_there_is_nothing_to_ask() -> None:
     assert (unfit.result, unfit.reason) == (Result.ERROR, "no ingress controller answers on this cluster")
     assert unfit_report(shipped("nodeport"), bare) is None
     with pytest.raises(ClusterError, match="no ingress controller answers http"):
-        probe_plan(lab, probe_steps(lab, changes=False)[0], bare, Overrides())
+        probe_plan(lab, probes(lab, changes=False)[0], bare, Overrides())
 
 
 def test_a_lab_says_why_it_does_not_run_on_a_provider() -> None:
@@ -165,17 +169,18 @@ def test_a_lab_says_why_it_does_not_run_on_a_provider() -> None:
 
 def test_a_node_port_is_asked_on_every_node() -> None:
     lab = expand(shipped("nodeport"), CLUSTER)
-    plans = [probe_plan(lab, step, CLUSTER, Overrides()) for step in probe_steps(lab, changes=False)]
+    plans = [probe_plan(lab, step, CLUSTER, Overrides()) for step in probes(lab, changes=False)]
     assert [(plan.name, plan.request.url) for plan in plans] == [
         ("node@s", "http://127.0.10.10:30000/"),
         ("node@w1", "http://127.0.10.101:30000/"),
+        ("counter", "http://127.0.10.10:31000/"),
     ]
 
 
 def test_other_nodes_are_those_that_are_no_ingress_endpoint() -> None:
     step = ProbeStep("p", Expectation(), target=Target(node="others"))
     lab = expand(a_lab(step), CLUSTER)
-    (found,) = probe_steps(lab, changes=False)
+    (found,) = probes(lab, changes=False)
     assert found.name == "p@w1"
     assert probe_plan(lab, found, CLUSTER, Overrides()).request.url == "http://127.0.10.101:30080/"
 
