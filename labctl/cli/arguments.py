@@ -62,6 +62,14 @@ class RunArguments(LabArguments):
     keep: options.Keep = False
 
 
+@dataclass(frozen=True, slots=True)
+class VerifyArguments(LabArguments):
+    """What `verify` takes besides."""
+
+    watch: options.Watch = False
+    interval: options.Interval = 5.0
+
+
 A = TypeVar("A", bound=LabArguments)
 
 

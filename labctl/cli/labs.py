@@ -7,8 +7,10 @@ from typing import Annotated
 import typer
 
 from labctl.cli import options
-from labctl.cli.arguments import LabArguments, LabNames, RunArguments, command_of
+from labctl.cli.arguments import LabNames, RunArguments, VerifyArguments, command_of
 from labctl.cli.session import Session, check_output_file, emit, lab_folders, load_labs, plain_output, session
+from labctl.cli.watch import keep_watching
+from labctl.events import EventSink
 from labctl.model.report import Report, Result
 from labctl.status import ExitStatus
 
@@ -71,7 +73,7 @@ def _run(given: RunArguments) -> int:
     return finish(s, report, given.output, given.output_file, given.no_color)
 
 
-def _verify(given: LabArguments) -> int:
+def _verify(given: VerifyArguments) -> int:
     """Check labs as they stand on the cluster; nothing is changed. Without names: those that are applied."""
     from labctl.workflows.verify import verify_labs
 
@@ -81,20 +83,29 @@ def _verify(given: LabArguments) -> int:
         broken = s.sink if only_applied else None
         every = given.all_labs or only_applied
         chosen = load_labs(s.env, given.names or [], given.labs, all_labs=every, broken=broken)
-        report = verify_labs(
-            chosen,
-            s.provider,
-            s.inventory,
-            env=s.env,
-            sink=s.sink,
-            options=given.lab_options(),
-            only_applied=only_applied,
+
+        def check(sink: EventSink) -> Report:
+            return verify_labs(
+                chosen,
+                s.provider,
+                s.inventory,
+                env=s.env,
+                sink=sink,
+                options=given.lab_options(),
+                only_applied=only_applied,
+            )
+
+        if not given.watch:
+            report = check(s.sink)
+    if given.watch:
+        return keep_watching(
+            s, check, given.output, given.output_file, interval=given.interval, no_color=given.no_color
         )
     return finish(s, report, given.output, given.output_file, given.no_color)
 
 
 run = command_of(RunArguments, _run)
-verify = command_of(LabArguments, _verify)
+verify = command_of(VerifyArguments, _verify)
 
 
 def clean(

@@ -80,3 +80,5 @@ Namespace = Annotated[
 ]
 Jobs = Annotated[int, typer.Option("-j", "--jobs", min=1, max=32, help="Labs performed at once, if they do not meet.")]
 Keep = Annotated[bool, typer.Option("--keep", help="Leave the labs on the cluster; `labctl clean` removes them.")]
+Watch = Annotated[bool, typer.Option("--watch", help="Check again and again, and when endpoints change.")]
+Interval = Annotated[float, typer.Option("--interval", min=0.5, help="Seconds between checks of --watch.")]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TextIO
@@ -21,6 +21,7 @@ from labctl.events import (
     StepProgress,
     StepStarted,
 )
+from labctl.model.report import Report
 from labctl.report.marks import MARKS
 
 if TYPE_CHECKING:
@@ -142,3 +143,22 @@ def _style(event: Event) -> str:
             return "dim"
         case _:
             return ""
+
+
+@contextmanager
+def board(env: Env, *, color: bool) -> Iterator[Callable[[Report], None]]:
+    """Shows one report after another in the same place of a terminal."""
+    from rich.console import Console, Group
+    from rich.live import Live
+    from rich.text import Text
+
+    from labctl.report.tables import report_view
+
+    console = Console(file=env.stdout, no_color=not color, highlight=False)
+    with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
+
+        def show(report: Report) -> None:
+            when = f"{env.clock.now().astimezone():%H:%M:%S}  (again on changes; Ctrl-C ends)"
+            live.update(Group(Text(when, "dim"), report_view(report, console.width)), refresh=True)
+
+        yield show

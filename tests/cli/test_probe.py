@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from importlib import resources
+from typing import IO, Any
 
 import jsonschema
 import pytest
@@ -170,3 +171,35 @@ def test_requests_come_from_a_pod_and_from_jobs_on_the_nodes(study: Shell) -> No
     assert "nobody" in nowhere.err
     assert no_machine.code == 2
     assert "Traceback" not in nowhere.err + no_machine.err
+
+
+def test_watching_checks_again_when_endpoints_change(study: Shell) -> None:
+    """With an interval of ten minutes only a change can bring the second report."""
+    assert study.labctl("run", "nodeport", "-q").code == 0
+    arguments = ("verify", "nodeport", "--watch", "--interval", "600", "-o", "json")
+    process = study.start(sys.executable, "-m", "labctl", *arguments)
+    try:
+        assert process.stdout is not None
+        first = _document(process.stdout)
+        assert study.kubectl("create", "service", "clusterip", "new", "--tcp=80").code == 0
+        second = _document(process.stdout)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+    finally:
+        process.kill()
+        study.kubectl("delete", "service", "new")
+        study.labctl("clean", "nodeport", "-q")
+    assert first["result"] == "passed"
+    assert second["started"] > first["started"]
+    assert "Traceback" not in err
+    assert process.returncode in (0, 3)
+
+
+def _document(stream: IO[str]) -> Any:
+    """The next JSON document: it ends with a brace alone on its line."""
+    lines = []
+    for line in stream:
+        lines.append(line)
+        if line == "}\n":
+            return json.loads("".join(lines))
+    raise AssertionError("".join(lines))
