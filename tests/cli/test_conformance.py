@@ -36,3 +36,10 @@ def test_targets_and_classes_that_do_not_exist(study: Shell) -> None:
     done = study.labctl(*RUN, "--target", f"kubeconfig:{study.kubeconfig}", "--ingress-class", "traefik")
     assert done.code == 4
     assert "there is nginx" in done.err
+
+
+def test_echoserver_has_no_tls_port(study: Shell) -> None:
+    chosen = ("--only", "backend-protocol-https", "--target", f"kubeconfig:{study.kubeconfig}", "--timeout", "20")
+    done = study.labctl(*RUN, *chosen, "-o", "json")
+    assert done.code == 3, "a difference is an expectation that does not hold"
+    assert {"status": 502} in [failure["got"] for failure in done.json["failed"]]
