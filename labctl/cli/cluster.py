@@ -14,6 +14,7 @@ from labctl.status import ExitStatus
 def up(
     file: options.File = None,
     artifacts: options.Artifacts = None,
+    node_downloads: options.NodeDownloads = False,
     timeout: options.Timeout = 120.0,
     dry_run: options.DryRun = False,
     quiet: options.Quiet = False,
@@ -24,7 +25,9 @@ def up(
     from labctl.report.values import cluster_text
     from labctl.workflows.up import bring_up, plan_up
 
-    with session(file, quiet=quiet, verbose=verbose, no_color=no_color, artifacts=artifacts) as s:
+    with session(
+        file, quiet=quiet, verbose=verbose, no_color=no_color, artifacts=artifacts, node_downloads=node_downloads
+    ) as s:
         if dry_run:
             emit(s, "\n".join(plan_up(s.inventory, s.provider, s.sink)) + "\n", None)
             return ExitStatus.OK
@@ -44,7 +47,7 @@ def status(
 
     with session(file, no_color=no_color) as s:
         found = cluster_status(s.provider, s.inventory)
-    emit(s, cluster_text(found.cluster, plain_output(output), found.warnings), None)
+    emit(s, cluster_text(found.cluster, plain_output(output), found.warnings, found.hosts), None)
     return ExitStatus.OK
 
 
@@ -63,14 +66,19 @@ def down(
 
 def doctor(
     file: options.File = None,
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Mend on the hosts what is safe to mend, then look again.")
+    ] = False,
     output: options.OutputFormat = options.Output.TABLE,
     no_color: options.NoColor = False,
 ) -> int:
     """Check what the cluster needs on this machine, each with its evidence and what mends it."""
     from labctl.report.values import findings_text
-    from labctl.workflows.doctor import examine, healthy
+    from labctl.workflows.doctor import examine, healthy, mend
 
     with session(file, no_color=no_color) as s:
         findings = examine(s.inventory, s.env, s.sink)
+        if fix and mend(findings, s.inventory, s.env, s.sink):
+            findings = examine(s.inventory, s.env, s.sink)
     emit(s, findings_text(findings, plain_output(output)), None)
     return ExitStatus.OK if healthy(findings) else ExitStatus.UNREACHABLE

@@ -37,6 +37,7 @@ def node_add(
     name: Name,
     file: options.File = None,
     artifacts: options.Artifacts = None,
+    node_downloads: options.NodeDownloads = False,
     timeout: options.Timeout = 120.0,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
@@ -45,7 +46,9 @@ def node_add(
     """Bring one node of cluster.yaml into the cluster."""
     from labctl.workflows.nodes import add_node, ssh_provider
 
-    with session(file, quiet=quiet, verbose=verbose, no_color=no_color, artifacts=artifacts) as s:
+    with session(
+        file, quiet=quiet, verbose=verbose, no_color=no_color, artifacts=artifacts, node_downloads=node_downloads
+    ) as s:
         add_node(ssh_provider(s.provider), s.inventory, name, s.sink, timeout=timeout)
     return ExitStatus.OK
 
@@ -107,6 +110,7 @@ def upgrade(
     ] = "",
     file: options.File = None,
     artifacts: options.Artifacts = None,
+    node_downloads: options.NodeDownloads = False,
     no_drain: NoDrain = False,
     timeout: options.Timeout = 180.0,
     quiet: options.Quiet = False,
@@ -118,7 +122,15 @@ def upgrade(
     from labctl.workflows.nodes import ssh_provider
     from labctl.workflows.upgrade import upgrade as perform
 
-    with session(file, quiet=quiet, verbose=verbose, no_color=no_color, artifacts=artifacts, k3s_version=version) as s:
+    with session(
+        file,
+        quiet=quiet,
+        verbose=verbose,
+        no_color=no_color,
+        artifacts=artifacts,
+        node_downloads=node_downloads,
+        k3s_version=version,
+    ) as s:
         provider = ssh_provider(s.provider)
         cluster = perform(provider, s.inventory, s.env, s.sink, draining=not no_drain, timeout=timeout)
     emit(s, cluster_text(cluster, "table"), None)

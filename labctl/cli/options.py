@@ -48,6 +48,9 @@ Artifacts = Annotated[
         show_default=False,
     ),
 ]
+NodeDownloads = Annotated[
+    bool, typer.Option("--node-downloads", help="Let the hosts download k3s themselves (provider ssh).")
+]
 Labs = Annotated[
     list[Path] | None,
     typer.Option("--labs", help="A directory with labs of your own, besides ./labs (repeatable).", show_default=False),

@@ -39,6 +39,7 @@ def session(
     no_color: bool = False,
     artifacts: Path | None = None,
     k3s_version: str = "",
+    node_downloads: bool = False,
 ) -> Iterator[Session]:
     """Open a command's session; its live view is closed at the end, whatever happens.
 
@@ -49,15 +50,20 @@ def session(
         no_color: No colours.
         artifacts: Folder with a k3s release's files, in place of what the description says.
         k3s_version: Release of k3s, in place of what the description says.
+        node_downloads: Whether the hosts download k3s themselves, besides what the description says.
     """
     from labctl.report.live import event_sink
 
     env = system_env()
     inventory = load_inventory(file, env)
-    if artifacts is not None:
-        inventory = replace(inventory, k3s=replace(inventory.k3s, artifacts=artifacts))
-    if k3s_version:
-        inventory = replace(inventory, k3s=replace(inventory.k3s, version=k3s_version))
+    k3s = inventory.k3s
+    wanted = replace(
+        k3s,
+        artifacts=artifacts or k3s.artifacts,
+        version=k3s_version or k3s.version,
+        node_downloads=node_downloads or k3s.node_downloads,
+    )
+    inventory = replace(inventory, k3s=wanted)
     with event_sink(env, quiet=quiet, verbose=verbose, color=use_color(env, no_color)) as sink:
         yield Session(env, inventory, sink)
 

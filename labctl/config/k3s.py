@@ -71,6 +71,7 @@ def read_k3s(fields: Fields, folder: Path) -> K3s:
         agent=fields.mapping("agent"),
         registries=fields.mapping("registries"),
         artifacts=path_of(fields, "artifacts", folder),
+        node_downloads=fields.boolean("nodeDownloads", False),
     )
     datastore.done()
     _check(fields, k3s)

@@ -16,7 +16,7 @@ from labctl.k3s.release import parse_version
 from labctl.k3s.service import begin, wait_active
 from labctl.model.inventory import Role
 from labctl.secrets import Secret
-from labctl.ssh.files import upload
+from labctl.ssh.files import download, upload
 from labctl.ssh.fleet import HostResults, each
 from labctl.ssh.transport import HostError, Transport
 from labctl.waiting import Pending, wait_for
@@ -103,7 +103,8 @@ class Builder:
             raise
         files = sum(1 for action in work if isinstance(action, Write))
         sent = sum(action.artifact.size for action in work if isinstance(action, Upload))
-        self.sink(StepDone(step, f"{sent / 1e6:.0f} MB sent, {files} files written", changed=bool(work)))
+        fetched = "k3s fetched, " if any(isinstance(action, Upload) and action.artifact.url for action in work) else ""
+        self.sink(StepDone(step, f"{fetched}{sent / 1e6:.0f} MB sent, {files} files written", changed=bool(work)))
 
     def _changes(self, plan: NodePlan, step: str) -> None:
         transport = self.transports[plan.node.name]
@@ -112,6 +113,9 @@ class Builder:
         total = sum(action.artifact.size for action in uploads)
         before = 0
         for action in uploads:
+            if action.artifact.url:
+                download(transport, action.artifact.url, action.path, action.artifact.sha256, mode=action.mode)
+                continue
             already = before
 
             def progress(done: int, already: int = already) -> None:

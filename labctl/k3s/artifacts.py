@@ -22,11 +22,19 @@ class ArtifactError(UsageError):
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """A local file for the hosts: where it is, its sha256 in hexadecimal, its size in bytes."""
+    """A file for the hosts.
+
+    Attributes:
+        path: The local file; with a `url` only its name counts.
+        sha256: Its sum, in hexadecimal.
+        size: Bytes; 0 when it is not here.
+        url: Where the hosts fetch it themselves; empty: it is sent.
+    """
 
     path: Path
     sha256: str
     size: int
+    url: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ export PATH="$PATH:/usr/local/bin:/usr/sbin:/sbin"
 umask 077
 partial=''
 trap 'rm -f "$partial"' EXIT
+trap 'exit 1' HUP INT PIPE TERM
 folder() {{ (umask 022; mkdir -p "$1"); }}
 put() {{
   folder "$(dirname "$2")"

@@ -123,6 +123,7 @@ def script() -> str:
         for name in ("BINARY", "CONFIG", "REGISTRIES", "JOIN_TOKEN", "PENDING", "BEFORE", "KUBECONFIG", "DATA")
     }
     names |= {"SERVER_DATA": layout.SERVER_DATA, "IMAGES": layout.IMAGES, "NODE_TOKEN": layout.NODE_TOKEN}
+    names |= {"CERTIFICATES": "'" + " ".join(layout.CERTIFICATES) + "'"}
     names |= {"NODE_PASSWORD": layout.NODE_PASSWORD, "KILLALL": layout.KILLALL, "UNINSTALL": layout.UNINSTALL}
     return "".join(f"{name}={value}\n" for name, value in names.items()) + text
 

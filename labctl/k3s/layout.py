@@ -22,6 +22,8 @@ SERVER_DATA = f"{DATA}/server"
 IMAGES = f"{DATA}/agent/images"
 NODE_TOKEN = f"{SERVER_DATA}/node-token"
 NODE_PASSWORD = "/etc/rancher/node/password"  # noqa: S105 - a path
+CERTIFICATES = (f"{SERVER_DATA}/tls/serving-kube-apiserver.crt", f"{DATA}/agent/serving-kubelet.crt")
+"""Two of k3s's certificates, which it makes and renews together (k3s docs, "k3s certificate")."""
 TRACES = (
     "/etc/rancher",
     "/etc/cni",

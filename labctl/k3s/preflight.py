@@ -53,8 +53,12 @@ def _host(facts: Facts) -> Iterator[Finding]:
     yield from _security(facts)
 
 
-def _check(name: str, good: bool, evidence: str, remedy: str, *, bad: Severity = Severity.FAIL) -> Finding:
-    return Finding(name, Severity.PASS if good else bad, evidence, "" if good else remedy)
+def _check(
+    name: str, good: bool, evidence: str, remedy: str, *, bad: Severity = Severity.FAIL, fix: str = ""
+) -> Finding:
+    if good:
+        return Finding(name, Severity.PASS, evidence)
+    return Finding(name, bad, evidence, remedy, fix)
 
 
 def _clock(facts: Facts) -> Iterator[Finding]:
@@ -67,13 +71,15 @@ def _clock(facts: Facts) -> Iterator[Finding]:
         words,
         "set the clock (`timedatectl set-ntp true`): certificates are refused otherwise",
         bad=severity,
+        fix="timedatectl set-ntp true",
     )
 
 
 def _memory(facts: Facts) -> Iterator[Finding]:
     swap = facts.number("swap-kb")
     if swap:
-        yield Finding("swap", Severity.WARN, f"{swap // 1024} MiB are on", "sudo swapoff -a, and remove it from fstab")
+        remedy = "sudo swapoff -a, and remove it from fstab"
+        yield Finding("swap", Severity.WARN, f"{swap // 1024} MiB are on", remedy, fix="swapoff -a")
 
 
 def _disks(facts: Facts) -> Iterator[Finding]:
@@ -116,12 +122,12 @@ def _modules(facts: Facts) -> Iterator[Finding]:
         f"not found: {', '.join(missing)} (may be built in)" if missing else "br_netfilter, overlay, vxlan",
         "install the kernel's extra modules if pods cannot reach each other",
         bad=Severity.WARN,
+        fix="modprobe -a br_netfilter overlay vxlan",
     )
     keys = facts.number("root-maxkeys")
     if 0 < keys <= 10_000:
-        yield Finding(
-            "kernel keys", Severity.WARN, f"root_maxkeys is {keys}", "sysctl kernel.keys.root_maxkeys=1000000"
-        )
+        remedy = "sysctl -w kernel.keys.root_maxkeys=1000000"
+        yield Finding("kernel keys", Severity.WARN, f"root_maxkeys is {keys}", remedy, fix=remedy)
 
 
 def _network(facts: Facts) -> Iterator[Finding]:

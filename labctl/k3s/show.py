@@ -21,8 +21,9 @@ def describe(plan: Plan) -> Iterator[str]:
 def _action(action: Action) -> Iterator[str]:
     match action:
         case Upload():
-            size = action.artifact.size / 1e6
-            yield f"  + {action.path}: {size:.1f} MB, sha256 {action.artifact.sha256[:12]}… ({action.reason})"
+            url = action.artifact.url
+            source = f"fetched there from {url}" if url else f"{action.artifact.size / 1e6:.1f} MB"
+            yield f"  + {action.path}: {source}, sha256 {action.artifact.sha256[:12]}… ({action.reason})"
         case Write():
             yield from _write(action)
         case Link():

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from labctl.download import DownloadError, fetch, fetch_text
 from labctl.env import Env
 from labctl.events import EventSink, Level, Notice, StepDone, StepProgress, StepStarted
-from labctl.k3s.artifacts import Artifacts, from_directory
+from labctl.files import write_private
+from labctl.k3s.artifacts import Artifact, Artifacts, from_directory
 from labctl.k3s.release import CHANNELS, binary_name, parse_sums, parse_version, sums_name
-from labctl.model.inventory import K3S_RELEASES, K3s
+from labctl.model.inventory import K3s
 
 
 def find_artifacts(
@@ -37,8 +38,11 @@ def find_artifacts(
         return found
     version = k3s.version or installed or newest(k3s.channel)
     folder = env.cache_dir / "k3s" / version
+    place = f"{k3s.mirror}/{quote(version, safe='')}"
+    if k3s.node_downloads:
+        return Artifacts({arch: _named(place, arch, folder) for arch in architectures})
     for arch in architectures:
-        _download(_places(k3s, version), arch, folder, sink)
+        _download(place, arch, folder, sink)
     return from_directory(folder, architectures)
 
 
@@ -56,37 +60,37 @@ def newest(channel: str) -> str:
         answer = httpx.get(url, follow_redirects=False, timeout=15)
     except httpx.HTTPError as error:
         raise DownloadError(f"cannot ask {url} for the newest release: {error}", hint=hint) from error
-    found = parse_version(answer.headers.get("location", ""))
+    found = parse_version(unquote(answer.headers.get("location", "")))
     if found is None:
         raise DownloadError(f"{url} names no release (HTTP {answer.status_code})", hint=hint)
     return str(found)
 
 
-def _places(k3s: K3s, version: str) -> tuple[str, ...]:
-    """Where a release's files are: the mirror alone when one is named, for a network without the others."""
-    return (f"{k3s.mirror or K3S_RELEASES}/{quote(version, safe='')}",)
+def _sums(place: str, arch: str, folder: Path) -> dict[str, str]:
+    """The sums of a release, from the cache or the mirror; one that does not name the binary is not kept."""
+    path = folder / sums_name(arch)
+    text = path.read_text(encoding="utf-8") if path.is_file() else fetch_text(f"{place}/{path.name}")
+    found = parse_sums(text)
+    if binary_name(arch) not in found:
+        raise DownloadError(f"{place}/{path.name} names no {binary_name(arch)}", hint="is `k3s.mirror` a k3s mirror?")
+    write_private(path, text)
+    return found
 
 
-def _download(places: Sequence[str], arch: str, folder: Path, sink: EventSink) -> None:
+def _named(place: str, arch: str, folder: Path) -> Artifact:
+    """The binary as the hosts fetch it: by its address and its sum."""
+    name = binary_name(arch)
+    return Artifact(Path(name), _sums(place, arch, folder)[name], 0, f"{place}/{name}")
+
+
+def _download(place: str, arch: str, folder: Path, sink: EventSink) -> None:
     """Have the binary of an architecture and the list of sums in the folder."""
     name = binary_name(arch)
     step = f"download/{arch}"
     sink(StepStarted(step, f"download {name} {folder.name}"))
-    sums_file = folder / sums_name(arch)
-    if not sums_file.is_file():
-        text = fetch_text(f"{places[0]}/{sums_name(arch)}")
-        folder.mkdir(parents=True, exist_ok=True)
-        partial = sums_file.with_suffix(".part")
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(sums_file)
-    sum_of = parse_sums(sums_file.read_text(encoding="utf-8"))
-    if name not in sum_of:
-        sums_file.unlink()
-        raise DownloadError(f"{places[0]}/{sums_name(arch)} names no {name}", hint="is `k3s.mirror` a k3s mirror?")
 
     def progress(done: int, total: int) -> None:
         sink(StepProgress(step, done // 1_000_000, max(1, total // 1_000_000), "MB"))
 
-    mirrors = [f"{place}/{name}" for place in places[1:]]
-    fetched = fetch(f"{places[0]}/{name}", folder / name, sha256=sum_of[name], mirrors=mirrors, progress=progress)
+    fetched = fetch(f"{place}/{name}", folder / name, sha256=_sums(place, arch, folder)[name], progress=progress)
     sink(StepDone(step, "verified" if fetched else "in the cache", changed=fetched))

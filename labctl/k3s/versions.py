@@ -5,12 +5,19 @@ from __future__ import annotations
 import platform
 import subprocess
 from pathlib import Path
+from urllib.parse import unquote
 
+from labctl.k3s.artifacts import Artifact
 from labctl.k3s.release import Version, architecture, elf_architecture, parse_version
 
 CHUNK = 1 << 24
 _OVERLAP = 64
 """More than a release tag is long: one that lies across two pieces is still found."""
+
+
+def artifact_version(artifact: Artifact) -> Version | None:
+    """The release of a binary for the hosts: told by its address where they fetch it themselves."""
+    return parse_version(unquote(artifact.url)) if artifact.url else binary_version(artifact.path)
 
 
 def binary_version(path: Path) -> Version | None:

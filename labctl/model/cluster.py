@@ -72,6 +72,29 @@ class Cluster:
 
 
 @dataclass(frozen=True, slots=True)
+class HostState:
+    """A node's machine as SSH shows it.
+
+    Attributes:
+        name: The node's name.
+        service: k3s's service and its state, for example `k3s active`.
+        restarts: How often systemd has started it again.
+        free_mb: Room for k3s's data, in megabytes.
+        certificates_until: When the first of k3s's certificates there ends (RFC 3339); empty: unknown.
+        etcd: Whether a member of etcd is there.
+        error: Why it could not be asked; empty: it was.
+    """
+
+    name: str
+    service: str = ""
+    restarts: int = 0
+    free_mb: int = 0
+    certificates_until: str = ""
+    etcd: bool = False
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """A copy of a cluster's datastore: its name, host and path there, size in bytes, time (RFC 3339)."""
 

@@ -23,9 +23,13 @@ class Finding:
         severity: Whether it is good.
         evidence: What was seen.
         remedy: The command or step that mends it.
+        fix: A command that mends it on the host, safe enough for `labctl doctor --fix`; empty: there is none.
+        host: The node whose machine it is about; empty: this one.
     """
 
     check: str
     severity: Severity
     evidence: str
     remedy: str = ""
+    fix: str = ""
+    host: str = ""

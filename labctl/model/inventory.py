@@ -148,6 +148,7 @@ class K3s:
         agent: Further keys of every node's: kubelet-arg, flannel-iface, …
         registries: Content of /etc/rancher/k3s/registries.yaml; empty writes none.
         artifacts: Folder with the files of a release, used instead of a download; None downloads.
+        node_downloads: Whether the hosts fetch k3s themselves, where they have the better link.
     """
 
     version: str = ""
@@ -160,6 +161,7 @@ class K3s:
     agent: Mapping[str, Any] = field(default_factory=dict)
     registries: Mapping[str, Any] = field(default_factory=dict)
     artifacts: Path | None = None
+    node_downloads: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from labctl.env import Env
 from labctl.events import EventSink
-from labctl.model.cluster import Cluster
+from labctl.model.cluster import Cluster, HostState
 from labctl.model.inventory import Inventory, Provider
 from labctl.ssh.transport import Transport
 
@@ -27,6 +27,9 @@ class ClusterProvider(Protocol):
         Raises:
             ClusterError: It is not up or does not answer.
         """
+
+    def hosts(self) -> tuple[HostState, ...]:
+        """The nodes' machines, where labctl can log in to them; asked at once, an unreachable one says why."""
 
     def limits(self) -> tuple[str, ...]:
         """What this way of having a cluster cannot do on this machine, each with how to allow it."""

@@ -11,7 +11,7 @@ from labctl.embedded.settings import EmbeddedSettings, StateDirectory
 from labctl.env import Env
 from labctl.errors import ClusterError, UsageError
 from labctl.events import EventSink, Level, Notice, StepDone, StepStarted
-from labctl.model.cluster import Cluster
+from labctl.model.cluster import Cluster, HostState
 from labctl.model.inventory import Inventory
 from labctl.objects.manifests import Obj
 from labctl.ssh.transport import Transport
@@ -86,6 +86,10 @@ class EmbeddedProvider:
             return api.list("v1", "Service")
         finally:
             api.close()
+
+    def hosts(self) -> tuple[HostState, ...]:
+        """None: its nodes are no machines to log in to."""
+        return ()
 
     def limits(self) -> tuple[str, ...]:
         """Sockets that this user may not open: which Services are not reached by their own address."""

@@ -8,7 +8,7 @@ from labctl.env import Env
 from labctl.errors import UsageError
 from labctl.events import EventSink, StepDone, StepStarted
 from labctl.kube.client import KubeApi
-from labctl.model.cluster import Cluster
+from labctl.model.cluster import Cluster, HostState
 from labctl.model.inventory import Inventory
 from labctl.providers.describe import describe_cluster
 from labctl.ssh.transport import Transport
@@ -40,6 +40,10 @@ class KubeconfigProvider:
             return describe_cluster(api, self._inventory, self._path, context)
         finally:
             api.close()
+
+    def hosts(self) -> tuple[HostState, ...]:
+        """None: its nodes are no machines to log in to."""
+        return ()
 
     def limits(self) -> tuple[str, ...]:
         """None that labctl knows of."""

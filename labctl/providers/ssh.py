@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import yaml
 
 from labctl.env import Env
 from labctl.errors import ClusterError, UsageError
-from labctl.events import EventSink, Level, Notice, StepDone, StepStarted
+from labctl.events import EventSink, Level, Notice, StepDone, StepFailed, StepStarted
 from labctl.files import write_private
 from labctl.k3s import layout
 from labctl.k3s.apply import Builder, ask_server
@@ -23,7 +23,8 @@ from labctl.k3s.removal import remove
 from labctl.k3s.render import server_url
 from labctl.k3s.show import describe
 from labctl.k3s.sources import find_artifacts
-from labctl.model.cluster import Cluster
+from labctl.k3s.state import host_state
+from labctl.model.cluster import Cluster, HostState
 from labctl.model.finding import Finding, Severity
 from labctl.model.inventory import Inventory, Node
 from labctl.objects.kubeconfig import renamed
@@ -133,8 +134,23 @@ class SshProvider:
         for name, error in asked.failed.items():
             found.append(Finding(f"{name}: facts", Severity.FAIL, error.message, error.hint))
         for name, findings in examine(self._inventory, asked.succeeded).items():
-            found += [Finding(f"{name}: {item.check}", item.severity, item.evidence, item.remedy) for item in findings]
+            found += [replace(item, check=f"{name}: {item.check}", host=name) for item in findings]
         return tuple(found)
+
+    def fix(self, findings: tuple[Finding, ...], sink: EventSink) -> None:
+        """Run what mends findings on their hosts, and say what came of it."""
+        for finding in findings:
+            step = f"{finding.check}/fix"
+            sink(StepStarted(step, finding.fix, finding.host))
+            transport = self.transport(finding.host)
+            try:
+                done = transport.run(finding.fix, sudo=True)
+            finally:
+                transport.close()
+            if done.exit_status == 0:
+                sink(StepDone(step, "done"))
+            else:
+                sink(StepFailed(step, done.error_text or f"exit status {done.exit_status}"))
 
     def keep_kubeconfig(self, joined: Joined, server: Node) -> None:
         """Keep the admin's kubeconfig on this machine, readable by the user alone."""
@@ -180,6 +196,19 @@ class SshProvider:
                 hint="`labctl up` builds it",
             )
         self.keep_kubeconfig(joined, server)
+
+    def hosts(self) -> tuple[HostState, ...]:
+        """The state of every host, in the inventory's order."""
+        clock = self._env.clock
+        with connections(self._inventory, self._inventory.nodes, self._env, lambda text: None) as opened:
+            asked = each(opened.succeeded, lambda transport: gather(transport.host, transport, clock))
+        failed = {**opened.failed, **asked.failed}
+        return tuple(
+            HostState(node.name, error=failed[node.name].message)
+            if node.name in failed
+            else host_state(node, asked.succeeded[node.name])
+            for node in self._inventory.nodes
+        )
 
     def limits(self) -> tuple[str, ...]:
         """None: these are real machines."""

@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from labctl.env import Env
-from labctl.model.cluster import Cluster, ClusterNode, Snapshot
+from labctl.model.cluster import Cluster, ClusterNode, HostState, Snapshot
 from labctl.model.finding import Finding, Severity
 from labctl.model.lab import Lab, ProbeStep
 from labctl.report.write import console_width, render
 
 
-def cluster_text(cluster: Cluster, form: str, warnings: Sequence[str] = ()) -> str:
-    """A cluster: version, nodes, ingress endpoints, warnings."""
+def cluster_text(cluster: Cluster, form: str, warnings: Sequence[str] = (), hosts: Sequence[HostState] = ()) -> str:
+    """A cluster: version, nodes, their machines, ingress endpoints, warnings."""
     document = {
         "schema": "labctl.cluster/v1",
         "name": cluster.name,
@@ -27,18 +28,29 @@ def cluster_text(cluster: Cluster, form: str, warnings: Sequence[str] = ()) -> s
             "http": [str(endpoint) for endpoint in cluster.ingress.http],
             "https": [str(endpoint) for endpoint in cluster.ingress.https],
         },
+        "hosts": [asdict(host) for host in hosts],
         "warnings": list(warnings),
     }
     if form != "table":
         return structured(document, form)
     lines = [f"cluster {cluster.name} ({cluster.provider}), Kubernetes {cluster.version}"]
     lines += [f"  {line}" for line in _node_lines(cluster.nodes)]
+    lines += [f"host     {_host_line(host)}" for host in hosts]
     http = ", ".join(f"http://{endpoint}" for endpoint in cluster.ingress.http)
     https = ", ".join(f"https://{endpoint}" for endpoint in cluster.ingress.https)
     lines.append(f"ingress  {http}  {https}".rstrip() if http or https else "ingress  none")
     lines.append(f"kubectl  export KUBECONFIG={cluster.kubeconfig}")
     lines += [f"warning: {warning}" for warning in warnings]
     return "\n".join(lines) + "\n"
+
+
+def _host_line(host: HostState) -> str:
+    if host.error:
+        return host.error
+    parts = [f"{host.name}: {host.service}", f"{host.restarts} restarts", f"{host.free_mb / 1000:.1f} GB free"]
+    if host.certificates_until:
+        parts.append(f"certificates until {host.certificates_until[:10]}")
+    return ", ".join([*parts, *(["etcd member"] if host.etcd else [])])
 
 
 def nodes_text(nodes: Sequence[ClusterNode], form: str) -> str:

@@ -27,6 +27,8 @@ from labctl.ssh.transport import (
 )
 
 KEEPALIVE_SECONDS = 15
+SILENCE_SECONDS = 20
+"""A host that acknowledges nothing for so long is gone."""
 WINDOW = 1 << 26
 """Bytes in flight before the other side must confirm: a fast upload does not wait for round trips."""
 _FAST_CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes128-ctr")
@@ -79,7 +81,7 @@ def _socket(destination: Destination, hops: list[paramiko.Transport]) -> socket.
             command = paramiko.ProxyCommand(_expanded(destination))
             command.settimeout(destination.connect_timeout)
             return command  # type: ignore[return-value]  # socket-like, as paramiko's Transport wants it
-        return socket.create_connection(where, timeout=destination.connect_timeout)
+        return _patient(socket.create_connection(where, timeout=destination.connect_timeout))
     except TimeoutError as error:
         raise HostTimeoutError(
             destination.name,
@@ -94,6 +96,21 @@ def _socket(destination: Destination, hops: list[paramiko.Transport]) -> socket.
             f"cannot connect to {destination}{via}: {words}",
             hint="is the machine up, does sshd run there, and is the address right?",
         ) from error
+
+
+def _patient(link: socket.socket) -> socket.socket:
+    """Let the system end a connection whose other side has gone silent (tcp(7)); without this a cut cable hangs it."""
+    link.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (
+        ("TCP_KEEPIDLE", SILENCE_SECONDS // 2),
+        ("TCP_KEEPINTVL", SILENCE_SECONDS // 4),
+        ("TCP_KEEPCNT", 2),
+        ("TCP_USER_TIMEOUT", SILENCE_SECONDS * 1000),
+    ):
+        option = getattr(socket, name, None)
+        if option is not None:
+            link.setsockopt(socket.IPPROTO_TCP, option, value)
+    return link
 
 
 def _expanded(destination: Destination) -> str:

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from labctl.ssh.transport import HostError, Transport
+from labctl.ssh.transport import HostError, Stdin, Transport
 
 CHUNK = 1 << 20
 PARTIAL = ".labctl-partial"
@@ -40,9 +40,32 @@ def upload(
     Raises:
         HostError: It could not be written (the message is the host's own), or what arrived is not what was sent.
     """
+    _put(transport, target, sha256, mode, "cat", _chunks(source, on_progress), timeout)
+
+
+def download(
+    transport: Transport, url: str, target: str, sha256: str, *, mode: int = 0o644, timeout: float = 600.0
+) -> None:
+    """Let the host fetch a file by itself, with curl or wget, as root; checked and put in place as `upload` does.
+
+    Raises:
+        HostError: It could not be fetched or written, or is not what it should be.
+    """
+    place = shlex.quote(url)
+    fetch = (
+        f"if command -v curl >/dev/null 2>&1; then curl -fsSL --retry 3 {place}; "
+        f"elif command -v wget >/dev/null 2>&1; then wget -qO- {place}; "
+        'else echo "there is neither curl nor wget" >&2; exit 66; fi'
+    )
+    _put(transport, target, sha256, mode, f"{{ {fetch}; }}", b"", timeout)
+
+
+def _put(transport: Transport, target: str, sha256: str, mode: int, source: str, stdin: Stdin, timeout: float) -> None:
+    """Have what a command prints as a file: beside its target first, and under its name only when it is right."""
     done = transport.run(
-        f"set -e; t={shlex.quote(target)}; p=$t{PARTIAL}\n" + _UPLOAD % {"sha256": sha256, "mode": mode},
-        stdin=_chunks(source, on_progress),
+        f"set -e; t={shlex.quote(target)}; p=$t{PARTIAL}.$$\n"
+        + _PUT % {"sha256": sha256, "mode": mode, "source": source},
+        stdin=stdin,
         sudo=True,
         timeout=timeout,
     )
@@ -58,11 +81,15 @@ def upload(
     raise HostError(transport.host, f"cannot write {target}: {words}", hint=write_hint(words))
 
 
-_UPLOAD = """\
+# A connection that ends takes the output's reader away (SIGPIPE), and a shell that a signal ends runs no EXIT trap.
+# The shell's number in the name keeps apart an earlier upload that still waits there for a connection that died.
+_PUT = """\
+rm -f "$t".labctl-partial.*
 trap 'rm -f "$p"' EXIT
+trap 'exit 1' HUP INT PIPE TERM
 mkdir -p "$(dirname "$t")"
 umask 077
-cat > "$p"
+%(source)s > "$p"
 got=$(sha256sum "$p"); got=${got%%%% *}
 [ "$got" = %(sha256)s ] || { echo "$got"; exit 65; }
 chmod %(mode)o "$p"

@@ -47,6 +47,17 @@ def _ingresses(inventory: Inventory, env: Env) -> Iterator[Finding]:
         yield Finding("ingress", Severity.PASS, "no Ingress has a warning")
 
 
+def mend(findings: Sequence[Finding], inventory: Inventory, env: Env, sink: EventSink) -> bool:
+    """Mend what is safe to mend on the cluster's hosts; whether anything was tried."""
+    wanted = tuple(item for item in findings if item.fix and item.host and item.severity is not Severity.PASS)
+    if not wanted or inventory.provider is not Provider.SSH:
+        return False
+    from labctl.providers.ssh import SshProvider
+
+    SshProvider(inventory, env).fix(wanted, sink)
+    return True
+
+
 def healthy(findings: Sequence[Finding]) -> bool:
     """Whether nothing fails."""
     return all(finding.severity is not Severity.FAIL for finding in findings)

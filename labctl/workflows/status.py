@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from labctl.model.cluster import Cluster
+from labctl.model.cluster import Cluster, HostState
 from labctl.model.inventory import Inventory
 from labctl.providers.base import ClusterProvider
 
@@ -16,10 +16,12 @@ class ClusterStatus:
     Attributes:
         cluster: As its API describes it.
         warnings: What limits it, each with what to do.
+        hosts: The nodes' machines, where labctl can log in to them.
     """
 
     cluster: Cluster
     warnings: tuple[str, ...] = ()
+    hosts: tuple[HostState, ...] = ()
 
 
 def cluster_status(provider: ClusterProvider, inventory: Inventory) -> ClusterStatus:
@@ -32,4 +34,4 @@ def cluster_status(provider: ClusterProvider, inventory: Inventory) -> ClusterSt
     warnings = [f"node {node.name} is not Ready" for node in cluster.nodes if not node.ready]
     if not cluster.ingress.http:
         warnings.append("no ingress-nginx controller is reachable from outside; `labctl up` installs it")
-    return ClusterStatus(cluster, (*warnings, *provider.conflicts(), *provider.limits()))
+    return ClusterStatus(cluster, (*warnings, *provider.conflicts(), *provider.limits()), provider.hosts())

@@ -8,7 +8,7 @@ from labctl.events import EventSink, Notice, StepDone, StepFailed, StepProgress,
 from labctl.k3s.apply import Builder
 from labctl.k3s.plan import NodePlan, Plan, Upload
 from labctl.k3s.release import Version, parse_version
-from labctl.k3s.versions import binary_version
+from labctl.k3s.versions import artifact_version
 from labctl.kube.client import KubeApi
 from labctl.kube.drain import cordon, drain
 from labctl.model.cluster import Cluster
@@ -51,7 +51,7 @@ def _refuse_downgrade(plan: Plan) -> None:
     for node in plan.nodes:
         for action in node.actions:
             if isinstance(action, Upload) and action.mode == 0o755:
-                new, old = binary_version(action.artifact.path), node.facts.k3s_version
+                new, old = artifact_version(action.artifact), node.facts.k3s_version
                 if new is not None and old is not None and new < old:
                     raise ClusterError(
                         f"{node.node.name} runs {old}, and {new} is older: Kubernetes does not support going back",
@@ -137,7 +137,7 @@ class _Upgrade:
     @staticmethod
     def _wanted(plan: NodePlan) -> Version | None:
         uploads = [action for action in plan.actions if isinstance(action, Upload) and action.mode == 0o755]
-        return binary_version(uploads[0].artifact.path) if uploads else None
+        return artifact_version(uploads[0].artifact) if uploads else None
 
 
 def _kubelet(node: Obj) -> str:

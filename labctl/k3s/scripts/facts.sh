@@ -121,6 +121,7 @@ STATES
 done
 for path in "$CONFIG" "$REGISTRIES" "$PENDING" "$BEFORE" "$KILLALL" "$UNINSTALL"; do file "$path"; done
 for path in "${CONFIG%/*}"/config.yaml.d/*.yaml "${CONFIG%/*}"/config.yaml.d/*.yml; do file "$path"; done
+for path in $CERTIFICATES; do file "$path"; done
 for path in "$IMAGES"/*; do sum "$path"; done
 [ -f "$NODE_PASSWORD" ] && value node-password yes
 [ -d "$SERVER_DATA/db" ] && value server-data yes

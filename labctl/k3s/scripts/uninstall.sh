@@ -33,7 +33,7 @@ rm -rf /etc/rancher/k3s /run/k3s
 if [ -z "$keep" ]; then
   rm -rf @DATA@ /etc/rancher/node
 fi
-rm -f @BINARY@ @BINARY@.labctl-partial @KILLALL@ @UNINSTALL@
+rm -f @BINARY@ @BINARY@.labctl-partial* @KILLALL@ @UNINSTALL@
 for left in @BINARY@ /etc/rancher/k3s /etc/systemd/system/k3s.service /etc/systemd/system/k3s-agent.service; do
   if [ -e "$left" ]; then
     echo "cannot remove $left" >&2

@@ -27,7 +27,8 @@ import json, sys
 from importlib.metadata import packages_distributions
 from tests.hosts.standin.program import agent, cli, server
 tops = {name.partition(".")[0] for name in sys.modules}
-print(json.dumps(sorted({name.lower() for top, names in packages_distributions().items() if top in tops for name in names})))
+plain = lambda name: name.lower().replace("_", "-").replace(".", "-")
+print(json.dumps(sorted({plain(name) for top, names in packages_distributions().items() if top in tops for name in names})))
 """
 _PYTHON = "3.11"
 _PLATFORM = "manylinux_2_28_x86_64"

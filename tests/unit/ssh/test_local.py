@@ -6,12 +6,13 @@ import hashlib
 import os
 import select
 import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from labctl.secrets import Secret
-from labctl.ssh.files import PARTIAL, upload
+from labctl.ssh.files import PARTIAL, download, upload
 from labctl.ssh.local import LocalTransport
 from labctl.ssh.transport import Completed, HostError, HostTimeoutError, Stdin, SudoError, shell_command
 
@@ -116,7 +117,7 @@ def test_an_upload_is_whole_or_not_there(tmp_path: Path) -> None:
     with pytest.raises(HostError, match="did not arrive as it was sent"):
         upload(Unprivileged("here"), source, str(target), "0" * 64)
     assert target.read_bytes() == source.read_bytes()
-    assert not target.with_name(target.name + PARTIAL).exists()
+    assert not list(target.parent.glob(f"*{PARTIAL}*"))
 
 
 def test_an_upload_that_cannot_be_written_says_why(tmp_path: Path) -> None:
@@ -126,3 +127,40 @@ def test_an_upload_that_cannot_be_written_says_why(tmp_path: Path) -> None:
     with pytest.raises(HostError, match=r"here: cannot write .*/file/k3s: .*") as caught:
         upload(Unprivileged("here"), source, str(tmp_path / "file" / "k3s"), "0" * 64)
     assert "in the way" not in caught.value.message
+
+
+def test_a_host_fetches_a_file_itself_and_checks_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    (tools / "curl").write_text('#!/bin/sh\nfor word; do :; done\necho "from $word"\n')
+    (tools / "curl").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
+    target = tmp_path / "k3s"
+    url = "https://mirror.example/v1.30.14%2Bk3s1/k3s"
+    content = f"from {url}\n".encode()
+    download(Unprivileged("here"), url, str(target), hashlib.sha256(content).hexdigest(), mode=0o755)
+    assert target.read_bytes() == content
+    with pytest.raises(HostError, match="did not arrive as it was sent"):
+        download(Unprivileged("here"), url, str(target), "0" * 64)
+
+
+def test_an_upload_whose_reader_goes_away_leaves_nothing(tmp_path: Path) -> None:
+    """As sshd ends a session: standard input ends early, and nobody reads what the script then writes."""
+    source = tmp_path / "source"
+    source.write_bytes(b"x" * 1000)
+    target = tmp_path / "k3s"
+    scripts: list[str] = []
+
+    class Remembering(Unprivileged):
+        def run(self, command: str, *, stdin: Stdin = b"", sudo: bool = False, timeout: float = 60.0) -> Completed:
+            scripts.append(command)
+            return Completed(0)
+
+    upload(Remembering("here"), source, str(target), "0" * 64)
+    reader, writer = os.pipe()
+    os.close(reader)
+    child = subprocess.Popen(["/bin/sh", "-c", scripts[0]], stdin=subprocess.PIPE, stdout=writer, stderr=writer)
+    os.close(writer)
+    child.communicate(b"half", timeout=10)
+    assert child.returncode != 0
+    assert not list(tmp_path.glob("k3s*"))
