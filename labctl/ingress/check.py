@@ -45,12 +45,10 @@ def check_values(values: Mapping[str, Any], *, helm: bool = False) -> None:
         UsageError: Names every one of them.
     """
     problems = value_problems(values, helm=helm)
+    if len(problems) == 1:
+        raise UsageError(f"{'.'.join(problems[0].path)}: {problems[0].message}", hint=problems[0].hint)
     if problems:
-        first, *others = problems
-        message = (
-            "these Helm values cannot be rendered:\n  " + "\n  ".join(map(str, problems)) if others else str(first)
-        )
-        raise UsageError(message, hint="" if others else first.hint)
+        raise UsageError("these Helm values do not fit:\n  " + "\n  ".join(map(str, problems)))
 
 
 def check_values_file(document: Document, prefix: ValuePath = (), *, helm: bool = False) -> None:

@@ -36,6 +36,7 @@ class HelmRelease:
         defaults: The chart's own values.
         manifest: The objects that were rendered, as text.
         updated: When it was last changed; None when the record does not say.
+        hook_manifests: Its hooks' objects, as text.
     """
 
     revision: int
@@ -48,6 +49,12 @@ class HelmRelease:
     defaults: Mapping[str, Any]
     manifest: str
     updated: datetime | None
+    hook_manifests: tuple[str, ...] = ()
+
+    @property
+    def hooks(self) -> list[Obj]:
+        """The objects that Helm makes beside the release: Jobs before and after it, and what they need."""
+        return [obj for text in self.hook_manifests for obj in parse_manifests(text, "the release's hooks")]
 
     @property
     def objects(self) -> list[Obj]:
@@ -101,6 +108,7 @@ def from_json(release: Mapping[str, Any]) -> HelmRelease:
         defaults=chart.get("values") or {},
         manifest=str(release.get("manifest") or ""),
         updated=_time(str(info.get("last_deployed") or "")),
+        hook_manifests=tuple(str(hook.get("manifest") or "") for hook in release.get("hooks") or []),
     )
 
 

@@ -64,6 +64,7 @@ class IngressPlan:
         objects: What is to be there.
         changes: What differs between the two.
         drift: What others have changed since the last installation.
+        mended: Whether the remains of an interrupted installation were removed.
     """
 
     controller: Controller
@@ -75,6 +76,7 @@ class IngressPlan:
     objects: Sequence[Obj]
     changes: tuple[Difference, ...]
     drift: tuple[Difference, ...]
+    mended: bool = False
 
     @property
     def is_done(self) -> bool:
@@ -84,9 +86,18 @@ class IngressPlan:
 
 
 def plan_ingress(
-    api: KubeApi, cluster: Cluster, inventory: Inventory, options: IngressOptions, *, env: Env, sink: EventSink
+    api: KubeApi,
+    cluster: Cluster,
+    inventory: Inventory,
+    options: IngressOptions,
+    *,
+    env: Env,
+    sink: EventSink,
+    mend: bool,
 ) -> IngressPlan:
     """Find out what is there and what is wanted, and refuse what cannot be.
+
+    With `mend` an interrupted installation is brought into order first; that is the only thing that is changed.
 
     Raises:
         UsageError, ConfigError: Values or a chart that do not fit.
@@ -104,14 +115,18 @@ def plan_ingress(
         way = ManifestsWay(api, controller, inventory, options, env)
     if controller.name is ControllerName.NGINX and (via is Via.MANIFESTS or way.version in VERSIONS):
         effective.check(helm=via is Via.HELM)
-    if installed is not None and installed.status not in ("deployed", "failed"):
-        installed = way.mend(installed, sink)
+    interrupted = installed is not None and installed.status not in ("deployed", "failed")
+    if installed is not None and interrupted:
+        if mend:
+            installed = way.mend(installed, sink)
+        else:
+            sink(Notice(f"the release is {installed.status}, and would be mended first", Level.WARNING))
     objects = way.render(effective.values)
     before = installed.objects if installed else ()
     lookup = live_object(api)
     drift = differences(before, before, lookup) if installed and installed.status == "deployed" else ()
     changes = differences(objects, before, lookup)
-    return IngressPlan(controller, way, why, way.version, effective, installed, objects, changes, drift)
+    return IngressPlan(controller, way, why, way.version, effective, installed, objects, changes, drift, interrupted)
 
 
 def install_ingress(
@@ -126,7 +141,7 @@ def install_ingress(
     """
     api = KubeApi(cluster.kubeconfig, cluster.context)
     try:
-        plan = plan_ingress(api, cluster, inventory, options, env=env, sink=sink)
+        plan = plan_ingress(api, cluster, inventory, options, env=env, sink=sink, mend=True)
         _announce(plan, cluster, sink)
         if plan.is_done:
             sink(StepStarted("ingress", _title(plan, upgrade)))
@@ -148,7 +163,7 @@ def preview_ingress(
     """What `install_ingress` would do. Raises as it does; changes nothing."""
     api = KubeApi(cluster.kubeconfig, cluster.context)
     try:
-        plan = plan_ingress(api, cluster, inventory, options, env=env, sink=sink)
+        plan = plan_ingress(api, cluster, inventory, options, env=env, sink=sink, mend=False)
         check_node_ports(api, plan.objects)
         return plan
     finally:
@@ -237,7 +252,7 @@ def _announce(plan: IngressPlan, cluster: Cluster, sink: EventSink) -> None:
 def _check_permitted(plan: IngressPlan, options: IngressOptions, upgrade: bool) -> None:
     there, name = plan.installed, plan.controller.name
     if there is None:
-        if upgrade:
+        if upgrade and not plan.mended:
             raise UsageError(f"{name} is not installed", hint="`labctl ingress install` installs it")
         return
     if options.yes:

@@ -26,6 +26,7 @@ from labctl.model.cluster import Cluster
 from labctl.model.inventory import Ingress, Inventory
 from labctl.objects.manifests import Obj, describe
 from labctl.objects.order import apply_order, delete_order
+from labctl.objects.readiness import pod_problem
 from labctl.secrets import Secret
 
 STILL_RUNNING = timedelta(minutes=5)
@@ -182,6 +183,7 @@ class HelmWay:
     timeout: float
     env: Env
     api: KubeApi
+    hooks: tuple[Obj, ...] = ()
     via: Via = Via.HELM
 
     @classmethod
@@ -234,6 +236,7 @@ class HelmWay:
     def render(self, values: Mapping[str, Any]) -> list[Obj]:
         """What Helm would install, asked of the cluster with a dry run."""
         found = self.helm.preview(self.release, self.namespace, self.chart, values, timeout=self.timeout)
+        self.hooks = tuple(placed(self.api, obj, self.namespace) for obj in found.hooks)
         return [placed(self.api, obj, self.namespace) for obj in found.objects]
 
     def apply(
@@ -242,16 +245,32 @@ class HelmWay:
         """`helm upgrade --install`; a release that labctl kept itself is adopted, and its record forgotten."""
         sink(StepProgress("ingress", note="helm is at work"))
         note = "upgrade" if installed else "install"
-        self.helm.install(self.release, self.namespace, self.chart, values, timeout=self.timeout, note=note)
+        try:
+            self.helm.install(self.release, self.namespace, self.chart, values, timeout=self.timeout, note=note)
+        except HelmError as error:
+            raise HelmError(error.message + self._why_hooks_failed(), hint=error.hint) from error
         if installed is not None and installed.via is Via.MANIFESTS:
             metadata = {"name": record_name(self.release), "namespace": self.namespace}
             self.api.delete({"apiVersion": "v1", "kind": "Secret", "metadata": metadata})
+
+    def _why_hooks_failed(self) -> str:
+        """What the pods of the chart's hook Jobs say: Helm itself only says that it waited."""
+        for job in self.hooks:
+            if job["kind"] == "Job":
+                name, namespace = job["metadata"]["name"], job["metadata"]["namespace"]
+                for pod in self.api.list("v1", "Pod", namespace, selector=f"batch.kubernetes.io/job-name={name}"):
+                    problem = pod_problem(pod)
+                    if problem:
+                        return f"; Job {namespace}/{name}: {problem}"
+        return ""
 
     def undo(self, installed: Installed | None) -> str:
         """Uninstall a failed first installation; roll a failed upgrade back."""
         try:
             if installed is None or installed.last_deployed is None:
                 self.helm.uninstall(self.release, self.namespace, timeout=self.timeout)
+                for obj in delete_order(list(self.hooks)):  # Helm leaves those of a hook that failed
+                    self.api.delete(obj)
                 return "nothing of it is left on the cluster"
             revision = installed.last_deployed.revision
             self.helm.rollback(self.release, self.namespace, revision, timeout=self.timeout)

@@ -138,6 +138,15 @@ CASES: dict[str, dict[str, Any]] = {
     "nulls": {"controller": {"nodeSelector": None, "resources": None, "livenessProbe": None, "lifecycle": None}},
 }
 
+TABLE = {
+    name: CASES[name]
+    for name in (
+        *("study", "replicas", "daemon-set", "host-network", "load-balancer", "node-ports", "config", "log-level"),
+        *("class", "no-webhook", "no-metrics", "scheduling"),
+    )
+}
+"""What docs/ingress-chart.md shows."""
+
 
 def by_helm(helm: Path, values: dict[str, Any], folder: Path) -> list[Obj]:
     file = folder / "values.yaml"
@@ -185,3 +194,11 @@ def test_the_objects_are_the_charts(case: str, tmp_path: Path) -> None:
     values = merge_values(STUDY, CASES[case])
     ours = keyed(render(values, "ingress-nginx", "ingress", "4.11.2"))
     assert ours == keyed(by_helm(helm, values, tmp_path))
+
+
+def test_the_document_is_what_the_comparison_gives() -> None:
+    from tests.chart_table import DOCUMENT, document
+
+    if not CHART or tool("helm") is None:
+        pytest.skip("LABCTL_CHART does not name a chart, or there is no helm")
+    assert DOCUMENT.read_text(encoding="utf-8") == document(CHART, TABLE, STUDY)
