@@ -175,7 +175,7 @@ def test_requests_come_from_a_pod_and_from_jobs_on_the_nodes(study: Shell) -> No
 
 def test_watching_checks_again_when_endpoints_change(study: Shell) -> None:
     """With an interval of ten minutes only a change can bring the second report."""
-    assert study.labctl("run", "nodeport", "-q").code == 0
+    assert study.labctl("run", "nodeport", "--keep", "-q").code == 0
     arguments = ("verify", "nodeport", "--watch", "--interval", "600", "-o", "json")
     process = study.start(sys.executable, "-m", "labctl", *arguments)
     try:
