@@ -171,6 +171,8 @@ class _Loop:
         if self._next >= self._schedule.count:
             return None
         if not self._schedule.open:
+            if not self._plan.load.ramp:
+                return now
             return now if len(self._open) < self._schedule.limit(now - self._pace.begun) else None
         due = self._pace.begun + self._schedule.due(self._next)
         return due if due <= now else None
@@ -187,7 +189,8 @@ class _Loop:
         self._resend(exchange, index, begun)
 
     def _resend(self, exchange: Exchange, index: int, begun: float) -> None:
-        exchange.again(index, begun, self._clock(), AnswerReader(self._plan.request.method))
+        now = begun if not self._schedule.open else self._clock()
+        exchange.again(index, begun, now, AnswerReader(self._plan.request.method))
         self._send(exchange, self._request)
 
     def _connect(self, index: int, begun: float, target: int) -> None:
@@ -275,8 +278,6 @@ class _Loop:
             self._broken(exchange, error, sending=False)
             return
         reader = exchange.reader
-        if not exchange.first:
-            exchange.first = self._clock()
         try:
             complete = reader.feed(data) if data else reader.end()
         except AnswerError as error:
@@ -284,6 +285,8 @@ class _Loop:
             return
         if complete:
             self._finish(exchange, closed=not data)
+        elif not exchange.first:
+            exchange.first = self._clock()  # most answers come in one piece, whose time _finish takes
 
     def _finish(self, exchange: Exchange, *, closed: bool) -> None:
         """Record an answer, and send the next request."""
@@ -292,7 +295,7 @@ class _Loop:
         self._recorder.answered(
             exchange.index, begun - self._pace.begun, now - begun, reader.status, reader.head, reader.body
         )
-        self._recorder.phase("first byte", exchange.first - exchange.connected)
+        self._recorder.phase("first byte", (exchange.first or now) - exchange.connected)
         fd = exchange.socket.fileno()
         self._open.pop(fd, None)
         due = self._due(now) if len(self._open) < self._limit else None

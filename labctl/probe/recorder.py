@@ -28,6 +28,16 @@ OTHER_KEY = "(other)"
 _BATCH = 4096
 
 
+class _Counted:
+    """An outcome and how many requests ended so: counting must not hash the outcome each time."""
+
+    __slots__ = ("count", "outcome")
+
+    def __init__(self, outcome: Outcome) -> None:
+        self.outcome = outcome
+        self.count = 0
+
+
 class Recorder:
     """Takes each request's end, classifies it, and counts it at once.
 
@@ -40,9 +50,8 @@ class Recorder:
         self.notices: list[str] = []
         self._plan = plan
         self._classify: Callable[[bytes, bytes], Keys] = classifier(plan)
-        self._known: dict[tuple[int, str, str, str], Outcome] = {}
-        self._errors: dict[tuple[int, str], Outcome] = {}
-        self._counts: dict[Outcome, int] = {}
+        self._known: dict[tuple[int, str, str, str], _Counted] = {}
+        self._errors: dict[tuple[int, str], _Counted] = {}
         self._entries: list[tuple[int, float, float, Outcome]] = []
         self._answers: list[Answer] = []
         self._latencies: list[float] = []
@@ -79,9 +88,9 @@ class Recorder:
         key = (error.code, re.sub(r"\d+", "#", error.message))
         outcome = self._errors.get(key)
         if outcome is None:
-            outcome = Outcome(0, error=error)
-            if len(self._errors) < OUTCOMES_KEPT:
-                self._errors[key] = outcome
+            if len(self._errors) >= OUTCOMES_KEPT:
+                key, error = (error.code, OTHER_KEY), replace(error, message=OTHER_KEY)
+            outcome = self._errors.setdefault(key, _Counted(Outcome(0, error=error)))
         self._count(index, started, elapsed, outcome)
 
     def result(self, elapsed: float, *, partial: bool | None = None, cpu: float = 0.0) -> ProbeResult:
@@ -104,26 +113,29 @@ class Recorder:
             answers=tuple(self._answers),
             elapsed=elapsed,
             partial=self.done < self._plan.count if partial is None else partial,
-            folded=Fold(dict(self._counts), self._histogram, dict(self._phases), self._timeline),
+            folded=Fold(self._counts(), self._histogram, dict(self._phases), self._timeline),
             notices=tuple(self.notices),
             cpu=cpu,
         )
 
-    def _new_outcome(self, key: tuple[int, str, str, str]) -> Outcome:
+    def _counts(self) -> dict[Outcome, int]:
+        return {each.outcome: each.count for each in (*self._known.values(), *self._errors.values())}
+
+    def _new_outcome(self, key: tuple[int, str, str, str]) -> _Counted:
         if len(self._known) >= OUTCOMES_KEPT:
             key = (key[0], OTHER_KEY, OTHER_KEY, OTHER_KEY)
-        return self._known.setdefault(key, Outcome(*key))
+        return self._known.setdefault(key, _Counted(Outcome(*key)))
 
-    def _count(self, index: int, started: float, elapsed: float, outcome: Outcome) -> None:
+    def _count(self, index: int, started: float, elapsed: float, counted: _Counted) -> None:
         if started + elapsed >= self._slot_ends:
             self._close_slot()
             self._open_slot(started + elapsed)
-        self._counts[outcome] = self._counts.get(outcome, 0) + 1
+        counted.count += 1
         self.done += 1
         if not self.done % _BATCH:
             self._fold_latencies()
         if self.done <= SAMPLES_KEPT:
-            self._entries.append((index, started, elapsed, outcome))
+            self._entries.append((index, started, elapsed, counted.outcome))
 
     def _fold_latencies(self) -> None:
         self._histogram = self._histogram.merge(Histogram.of(self._latencies))
@@ -134,13 +146,14 @@ class Recorder:
 
     def _close_slot(self) -> None:
         """What was counted since the last slot belongs to this one: no request costs more for the time line."""
-        new = {end: count - self._before.get(end, 0) for end, count in self._counts.items()}
+        now = self._counts()
+        new = {end: count - self._before.get(end, 0) for end, count in now.items()}
         counts: dict[Outcome, int] = {}
         for end, count in new.items():
             if count:
                 lane = self._lane(end)
                 counts[lane] = counts.get(lane, 0) + count
-        self._before = dict(self._counts)
+        self._before = now
         if counts:
             self._timeline = self._timeline.merge(Timeline(self._timeline.width, {self._slot: counts}))
 
