@@ -72,6 +72,16 @@ def unsupported(controller: Controller, ingresses: list[Obj]) -> dict[str, list[
     return found
 
 
+def _ingress_class(name: str) -> Obj:
+    """The class whose Ingresses are served; the provider looks for ingress-nginx's controller name in it."""
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "IngressClass",
+        "metadata": {"name": name},
+        "spec": {"controller": "k8s.io/ingress-nginx"},
+    }
+
+
 def _traefik_values(inventory: Inventory) -> Layer:
     """The study's ports and node for Traefik, and its provider for Ingresses of ingress-nginx alone.
 
@@ -86,6 +96,7 @@ def _traefik_values(inventory: Inventory) -> Layer:
             "kubernetesIngressNGINX": {"enabled": True, "ingressClass": inventory.ingress.ingress_class},
         },
         "ingressClass": {"enabled": False},
+        "extraObjects": [_ingress_class(inventory.ingress.ingress_class)],
         "service": {
             "spec": {
                 "type": study["service"]["type"],
