@@ -100,3 +100,12 @@ def test_what_is_wrong_with_the_objects_is_the_servers_word(helm: Helm) -> None:
     done = helm.try_("install", "r5", str(CHART), "--set", "replicas=-1")
     assert done.code == 1
     assert 'Deployment.apps "r5-web" is invalid: spec.replicas: Invalid value: -1' in done.err
+
+
+def test_the_ingress_charts_hook_makes_a_certificate(helm: Helm) -> None:
+    image = "registry.k8s.io/ingress-nginx/kube-webhook-certgen:v1.4.3"
+    words = ["create", "--host=a.charts.svc", "--namespace=charts", "--secret-name=made"]
+    helm.kubectl("create", "job", "certs", f"--image={image}", "--", "/kube-webhook-certgen", *words)
+    helm.kubectl("wait", "--for=condition=Complete", "job/certs", "--timeout=30s")
+    assert helm.kubectl("get", "secret", "made", "-o", "go-template={{len .data}} {{.type}}") == "3 Opaque"
+    assert "creating new secret" in helm.kubectl("logs", "job/certs")

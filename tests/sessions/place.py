@@ -47,6 +47,28 @@ class Place:
         settings = replace(EmbeddedSettings.from_inventory(inventory), pace=pace)
         self._state.path.mkdir(parents=True, exist_ok=True)
         self._state.settings.write_text(settings.to_json())
+        self.start()
+        if ingress:
+            self._install(inventory)
+
+    @property
+    def pid(self) -> int:
+        """The cluster's process."""
+        assert self._process is not None
+        return self._process.pid
+
+    def end(self) -> None:
+        """End the process, unless it has ended; its objects stay."""
+        assert self._process is not None
+        self._process.terminate()
+        self._process.wait(timeout=60.0)
+
+    def start(self) -> None:
+        """Start the process on the objects that there are.
+
+        Raises:
+            RuntimeError: It did not start.
+        """
         ready, say = os.pipe()
         command = [sys.executable, "-m", "labctl.embedded", str(self._state.path), str(say)]
         with self._state.log.open("ab") as log:
@@ -57,8 +79,6 @@ class Place:
         if said:
             self.down()
             raise RuntimeError(f"the embedded cluster did not start: {said}")
-        if ingress:
-            self._install(inventory)
 
     def down(self) -> None:
         """Stop the cluster and delete it."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from labctl.embedded.images import bootcamp, echoserver, nginximage
 from labctl.embedded.images.apps import app_images
 from labctl.embedded.images.catalogue import Catalogue, Entry
+from labctl.embedded.images.certgen import certgen_entry
 from labctl.embedded.images.container import HttpPort
 from labctl.embedded.images.redis import redis_images
 from labctl.embedded.images.tools import cluster_images, command_images
@@ -20,7 +21,7 @@ def standard_catalogue(http_port: HttpPort, extra: Iterable[Entry] = ()) -> Cata
         extra: Further images, for example the ingress controller.
     """
     web = [*web_images(http_port), *app_images(http_port)]
-    return Catalogue([*web, *redis_images(), *command_images(), *cluster_images(), *extra])
+    return Catalogue([*web, *redis_images(), *command_images(), *cluster_images(), certgen_entry(), *extra])
 
 
 def web_images(http_port: HttpPort) -> list[Entry]:
