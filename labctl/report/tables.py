@@ -122,7 +122,7 @@ def course_lines(check: Check) -> Iterator[tuple[str, str]]:
     if check.by == "pod" and check.requests >= CPU_LEAST and check.phases:
         parts = ", ".join(f"{name} {took.p50:.2f} ms" for name, took in check.phases.items())
         yield f"half of them within: {parts}", "dim"
-    if check.elapsed_s >= COURSE_SECONDS:
+    if check.timeline and check.elapsed_s >= COURSE_SECONDS:
         counts = [sum(moment.hits.values()) for moment in check.timeline]
         yield f"over time  {sparkline(counts)}  {check.slot_s * 1000:.0f} ms each, at most {max(counts):,}", "dim"
     yield from ((f"lost {words}", "red") for words in losses(check))
