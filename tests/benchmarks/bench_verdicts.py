@@ -1,6 +1,6 @@
 """Sensitivity of the statistical expectations, by simulation: false alarms, and the power to see a wrong spread.
 
-Each simulated check is made as labctl makes it: a refusal is asked again with twice the requests. Wanted: false alarms
+Each simulated check is made as labctl makes it: what is in doubt is asked again with twice the requests. Wanted: false alarms
 ≤ 0.1 % for every expectation, and a weight of 10 % that became 15 % seen in ≥ 95 % of checks of 1000 requests.
 """
 
@@ -12,6 +12,7 @@ from collections.abc import Callable
 from functools import cache
 
 from labctl.model.lab import Distribution, Split
+from labctl.verdict.repeat import doubt
 from labctl.verdict.spread import judge_spread, spread_of
 
 CONFIDENCE = 0.999
@@ -51,22 +52,23 @@ def turns(workers: int) -> Draw:
 
 
 @cache
-def accepted(distribution: Distribution, counts: tuple[tuple[str, int], ...]) -> bool:
-    """Whether one round is accepted."""
+def judged(distribution: Distribution, counts: tuple[tuple[str, int], ...]) -> tuple[bool, float]:
+    """Whether one round is accepted, and its p-value (1 where chance had no part in it)."""
     weights = {"v1": 90.0, "v2": 10.0} if distribution is Distribution.WEIGHTED else {}
     members = () if weights else KEYS
     split = Split(distribution, weights=weights, pods_of="" if weights else "web")
-    return judge_spread(split, spread_of(split, dict(counts), members), CONFIDENCE).passed
+    verdict = judge_spread(split, spread_of(split, dict(counts), members), CONFIDENCE)
+    return verdict.passed, 1.0 if verdict.p_value is None else verdict.p_value
 
 
 def refusals(distribution: Distribution, draw: Draw, count: int, runs: int, seed: int = 1) -> float:
-    """Share of checks that fail: both rounds refused."""
+    """Share of checks that fail: the first round is in doubt, and the second refuses."""
     chance = random.Random(seed)
     refused = 0
     for _ in range(runs):
         first = tuple(sorted(draw(chance, count).items()))
-        if not accepted(distribution, first):
-            refused += not accepted(distribution, tuple(sorted(draw(chance, 2 * count).items())))
+        if judged(distribution, first)[1] < doubt(CONFIDENCE):
+            refused += not judged(distribution, tuple(sorted(draw(chance, 2 * count).items())))[0]
     return refused / runs
 
 

@@ -10,7 +10,7 @@ from labctl.model.probe import Answer, Outcome, Request
 from labctl.model.report import Result
 from labctl.verdict import binomial
 from labctl.verdict.judge import KEYS_LISTED, Directory, build_check, judge
-from labctl.verdict.repeat import combine, needs_second_round
+from labctl.verdict.repeat import combine, doubt, needs_second_round
 from tests.unit.verdict.results import (
     BY_NODE,
     BY_STATUS,
@@ -280,12 +280,27 @@ def test_a_refused_statistical_check_gets_a_second_round_twice_as_long() -> None
 
 def test_what_is_not_chance_s_is_not_repeated() -> None:
     for run, expectation in (
-        (versions(876, 124), CANARY),
+        (versions(885, 115), CANARY),
         (result({Outcome(503): 10}), CANARY),
         (versions(10, 10), Expectation(only=("v1",))),
         (versions(1, 40, planned=100), CANARY),
     ):
         assert needs_second_round(build_check(run, expectation), run.plan) is None
+
+
+def test_what_is_in_doubt_is_asked_again_and_the_second_round_decides() -> None:
+    doubtful = versions(868, 132)
+    first = build_check(doubtful, CANARY)
+    assert first.verdict is not None
+    assert first.verdict.passed
+    again = needs_second_round(first, doubtful.plan)
+    assert again is not None
+    assert again.count == 2000
+    both = combine(first, build_check(versions(1700, 300), CANARY))
+    assert both.result is Result.FAILED
+    assert both.verdict is not None
+    assert "the first, of 1000, was in doubt" in both.verdict.reason
+    assert combine(first, build_check(versions(1800, 200), CANARY)).result is Result.PASSED
 
 
 def test_an_interrupted_second_round_leaves_the_first_judgement() -> None:
@@ -294,9 +309,9 @@ def test_an_interrupted_second_round_leaves_the_first_judgement() -> None:
     assert (both.result, both.partial, both.requests) == (Result.FAILED, True, 1000)
 
 
-def test_two_rounds_fail_what_is_true_about_once_in_a_million() -> None:
-    def refused(trials: int) -> float:
-        shares = (hits for hits in range(trials + 1) if binomial.two_sided(hits, trials, 0.1) < 0.001)
+def test_two_rounds_fail_what_is_true_about_once_in_thirty_thousand() -> None:
+    def refused(trials: int, below: float) -> float:
+        shares = (hits for hits in range(trials + 1) if binomial.two_sided(hits, trials, 0.1) < below)
         return sum(math.exp(binomial.log_pmf(hits, trials, 0.1)) for hits in shares)
 
-    assert 0 < refused(200) * refused(400) <= 1e-6
+    assert 0 < refused(200, doubt(0.999)) * refused(400, 0.001) <= 0.001**1.5
