@@ -33,7 +33,7 @@ def add_node(provider: SshProvider, inventory: Inventory, name: str, sink: Event
     """Bring one node of cluster.yaml into the cluster; the others are only asked what they are."""
     node = node_of(inventory, name)
     servers = [server for server in inventory.servers if server != node] or [node]
-    part = replace(inventory, nodes=tuple(dict.fromkeys((*servers, node))))
+    part = replace(inventory, nodes=tuple(n for n in inventory.nodes if n in servers or n == node))
     return provider.with_inventory(part).up(sink, timeout=timeout)
 
 

@@ -34,7 +34,12 @@ def upgrade(
     """
     cluster = provider.find()
     reachable(cluster)
-    with provider.survey(sink) as survey:
+    members = {node.name for node in cluster.nodes}
+    strangers = [node.name for node in inventory.nodes if node.name not in members]
+    if strangers:
+        sink(Notice(f"not in the cluster, and left alone: {', '.join(strangers)} (`labctl node add` brings one in)"))
+    nodes = tuple(node for node in inventory.nodes if node.name in members)
+    with provider.survey(sink, nodes) as survey:
         plan = provider.make_plan(survey.facts, sink, replace_binary=True)
         _refuse_downgrade(plan)
         if not plan.changes:
