@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 _TOKEN = re.compile(r"K10[0-9a-f]{16,}\S*")
 _NOISE = re.compile(r'^time="[^"]*" ')
+_SYSTEMD = re.compile(r"k3s(-agent)?\.service: |(Start|Stopp|Fail)\w*( to start)? k3s(-agent)?\.service|modprobe: ")
+"""What systemd says of every restart, which would leave no room for what k3s said itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,4 +107,5 @@ def cause_of(lines: Sequence[str]) -> Cause | None:
 def shown(lines: Sequence[str], count: int = 6) -> str:
     """The last lines for a message, without time stamps, repetitions and tokens."""
     plain = [_TOKEN.sub("***", _NOISE.sub("", line)).strip() for line in lines]
+    plain = [line for line in plain if not _SYSTEMD.match(line)] or plain
     return "\n".join(f"    {line[:300]}" for line in list(dict.fromkeys(plain))[-count:] if line)
