@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from labctl.env import Env
 from labctl.errors import ClusterError
 from labctl.events import EventSink, Notice
 from labctl.kube.client import KubeApi
-from labctl.lab.plan import Overrides
+from labctl.lab.plan import Overrides, lab_objects
 from labctl.lab.targets import expand
 from labctl.model.actions import ApplyStep, CertificateStep, DeleteStep, PatchStep
 from labctl.model.cluster import Cluster
@@ -20,6 +21,7 @@ from labctl.workflows.actions import Actions
 from labctl.workflows.bench import Bench, LabOptions
 from labctl.workflows.checks import perform_check
 from labctl.workflows.clean import clean_up
+from labctl.workflows.ingress_warnings import ingress_warnings
 from labctl.workflows.labs import perform_labs, report_lab
 from labctl.workflows.ownership import make_room, prepare_namespace, refuse_foreign, require_permissions
 from labctl.workflows.probing import perform_probe
@@ -81,6 +83,7 @@ def run_lab(bench: Bench, lab: Lab) -> LabReport:
     With `keep` the lab's objects stay, as its first manifests have them.
     """
     performance = Performance(bench, expand(lab, bench.cluster))
+    said: list[str] = []
 
     def perform() -> None:
         require_permissions(bench, lab)
@@ -89,11 +92,24 @@ def run_lab(bench: Bench, lab: Lab) -> LabReport:
         prepare_namespace(bench, lab)
         try:
             performance.perform()
+            said.extend(_controller_warnings(bench, lab))
         finally:
             if not bench.options.keep:
                 clean_up(bench, lab.name)
 
-    return report_lab(bench, lab, performance.checks, perform)
+    report = report_lab(bench, lab, performance.checks, perform)
+    return replace(report, warnings=(*report.warnings, *said))
+
+
+def _controller_warnings(bench: Bench, lab: Lab) -> list[str]:
+    """What the controller said of the lab's Ingresses while they are there: annotations without effect, mostly."""
+    objects = lab_objects(lab, bench.overrides)
+    ingresses = [
+        f"{obj['metadata'].get('namespace', '')}/{obj['metadata']['name']}"
+        for obj in objects
+        if obj["kind"] == "Ingress"
+    ]
+    return ingress_warnings(bench.api, ingresses) if ingresses else []
 
 
 class Performance:

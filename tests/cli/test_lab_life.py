@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.cli.conftest import Shell
 
@@ -125,3 +126,22 @@ def test_show_draws_the_way(study: Shell, lab: str) -> None:
     if lab == "path":
         assert "127.0.66.10:30080" in done.out
         assert "DNAT to the controller's pod" in done.out
+
+
+def test_an_annotation_without_effect_is_said_with_the_lab(study: Shell) -> None:
+    assert study.labctl("lab", "new", "mine").code == 0
+    try:
+        ingress = study.home / "labs" / "mine" / "mine.yaml"
+        objects = list(yaml.safe_load_all(ingress.read_text()))
+        annotations = {"nginx.ingress.kubernetes.io/enable-modsecurity": "true"}
+        for obj in objects:
+            if obj["kind"] == "Ingress":
+                obj["metadata"]["annotations"] = annotations
+        ingress.write_text(yaml.safe_dump_all(objects))
+        done = study.labctl("run", "mine", "-o", "json")
+        assert done.code == 0, done.out + done.err
+        (warning,) = done.json["labs"][0]["warnings"]
+        assert "enable-modsecurity" in warning
+        assert "Ingress mine/" in warning
+    finally:
+        shutil.rmtree(study.home / "labs")
