@@ -23,6 +23,18 @@ FINAL_SECONDS = 3.0
 """How long a cause that does not heal must be seen before it is believed."""
 
 
+_LOOK = """\
+n=0
+until [ "$(systemctl show %(unit)s.service -p ActiveState --value)" = active ] || [ $((n = n + 1)) -gt 5 ]; do
+  sleep 0.15
+done
+systemctl show %(unit)s.service -p ActiveState -p NRestarts
+[ $n -le 5 ] || journalctl -u %(unit)s.service --since '%(since)s' -n 60 --no-pager -q -o cat 2>/dev/null || true
+"""
+"""The host itself looks for most of a second and answers as soon as the service is up: no round trip is lost, and the
+log is only read while it is not."""
+
+
 @dataclass(frozen=True, slots=True)
 class _State:
     active: str
@@ -49,7 +61,9 @@ def wait_active(transport: Transport, unit: str, since: str, clock: Clock, *, ti
     """
     watch = _Watch(transport, unit, since, clock)
     try:
-        wait_for(f"{unit} on {transport.host}", watch.observe, timeout=timeout, clock=clock, interval=0.2)
+        wait_for(
+            f"{unit} on {transport.host}", watch.observe, timeout=timeout, clock=clock, interval=0.01, max_interval=0.05
+        )
     except WaitTimeoutError as late:
         raise watch.timed_out(timeout) from late
     run_script(transport, f"rm -f {layout.PENDING}\n", "clearing the mark of pending changes")
@@ -83,12 +97,7 @@ class _Watch:
 
     def _look(self) -> _State:
         unit = self._unit
-        text = run_script(
-            self._transport,
-            f"systemctl show {unit}.service -p ActiveState -p NRestarts\n"
-            f"journalctl -u {unit}.service --since '{self._since}' -n 60 --no-pager -q -o cat 2>/dev/null || true\n",
-            f"looking at {unit}",
-        )
+        text = run_script(self._transport, _LOOK % {"unit": unit, "since": self._since}, f"looking at {unit}")
         lines = text.splitlines()
         states = dict(line.partition("=")[::2] for line in lines[:2])
         restarts = states.get("NRestarts", "0")

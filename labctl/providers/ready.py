@@ -61,7 +61,9 @@ def wait_nodes(
         sink(StepProgress(step, len(names) - len(waiting), len(names), pending.observed))
 
     try:
-        seen = wait_for("the nodes to be Ready", observe, timeout=timeout, clock=clock, on_pending=progress)
+        seen = wait_for(
+            "the nodes to be Ready", observe, timeout=timeout, clock=clock, max_interval=0.3, on_pending=progress
+        )
     except WaitTimeoutError as late:
         sink(StepFailed(step, late.message))
         raise WaitTimeoutError(late.message + _logs(waiting, inventory, transports), hint=late.hint) from late
