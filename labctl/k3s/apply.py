@@ -131,17 +131,14 @@ class Builder:
             )
             before += action.artifact.size
         if any(action.path == layout.BINARY for action in uploads):
-            self._unpack(transport)
+            self._try(transport, unpack=plan.node != self.plan.first)
 
-    def _unpack(self, transport: Transport) -> None:
-        """Let k3s unpack itself now, so that its start need not, and see that it runs on this machine at all."""
-        text = run_script(
-            transport,
-            f'{layout.BINARY} --version 2>&1 || {{ echo "$({layout.BINARY} --version 2>&1)" >&2; exit 1; }}\n'
-            f"{layout.BINARY} kubectl version --client >/dev/null 2>&1 || true\n",
-            f"running {layout.BINARY}",
-            timeout=120,
-        )
+    def _try(self, transport: Transport, *, unpack: bool) -> None:
+        """See that k3s runs on this machine at all, and let it unpack itself where its start has to wait anyway."""
+        script = f'{layout.BINARY} --version 2>&1 || {{ echo "$({layout.BINARY} --version 2>&1)" >&2; exit 1; }}\n'
+        if unpack:
+            script += f"{layout.BINARY} kubectl version --client >/dev/null 2>&1 || true\n"
+        text = run_script(transport, script, f"running {layout.BINARY}", timeout=120)
         if parse_version(text) is None:
             raise HostError(
                 transport.host,
