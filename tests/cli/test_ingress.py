@@ -64,7 +64,7 @@ def nothing_is_left(shell: Shell) -> bool:
 
 
 def path_lab_passes(shell: Shell) -> bool:
-    return shell.labctl("run", "path", "-q", "-n", "20").code == 0
+    return shell.labctl("run", "--keep", "path", "-q", "-n", "20").code == 0
 
 
 def test_a_real_release_is_installed_changed_rolled_back_and_removed(shell: Shell) -> None:
