@@ -131,7 +131,8 @@ class Builder:
             )
             before += action.artifact.size
         if any(action.path == layout.BINARY for action in uploads):
-            self._try(transport, unpack=plan.node != self.plan.first)
+            waits = plan.node != self.plan.first and self.joined is None
+            self._try(transport, unpack=waits)
 
     def _try(self, transport: Transport, *, unpack: bool) -> None:
         """See that k3s runs on this machine at all, and let it unpack itself where its start has to wait anyway."""
