@@ -30,6 +30,8 @@ TRACES = (
     "/opt/cni",
     "/run/flannel",
     "/run/k3s",
+    "/run/netns",
+    "/run/xtables.lock",
     "/usr/libexec/kubernetes",
     "/var/lib/cni",
     "/var/lib/kubelet",
@@ -37,7 +39,7 @@ TRACES = (
     "/var/log/containers",
     "/var/log/pods",
 )
-"""Folders that k3s makes."""
+"""What k3s and the tools that it calls make on a host."""
 
 MARK = "# Written by labctl"
 """First words of every file that labctl writes: what lacks them belongs to somebody else."""

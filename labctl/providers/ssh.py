@@ -26,7 +26,7 @@ from labctl.k3s.sources import find_artifacts
 from labctl.k3s.state import host_state
 from labctl.model.cluster import Cluster, HostState
 from labctl.model.finding import Finding, Severity
-from labctl.model.inventory import Inventory, Node
+from labctl.model.inventory import Inventory, Node, Role
 from labctl.objects.kubeconfig import renamed
 from labctl.providers.ready import wait_nodes
 from labctl.ssh.fleet import HostsError, each
@@ -227,16 +227,22 @@ class SshProvider:
         return open_transport(self._inventory, found, self._env, lambda text: None)
 
     def down(self, sink: EventSink, *, timeout: float, keep_data: bool) -> None:
-        """Remove k3s from every host, agents first."""
-        with self.survey(sink) as survey:
-            agents = [node for node in self._inventory.nodes if node not in self._inventory.servers]
-            failed: dict[str, HostError] = {}
-            for group in (agents, list(self._inventory.servers)):
-                hosts = {node.name: survey.transports[node.name] for node in group}
-                results = each(hosts, lambda host: self._remove(host, survey, sink, keep_data, timeout))
-                failed |= {name: error for name, error in results.failed.items() if isinstance(error, HostError)}
-            if failed:
-                raise HostsError(failed, len(survey.transports))
+        """Remove k3s from every host that can be reached, agents first; the others are named.
+
+        Raises:
+            HostsError: Some hosts could not be reached or cleared.
+        """
+        clock = self._env.clock
+        with connections(self._inventory, self._inventory.nodes, self._env, lambda text: sink(Notice(text))) as opened:
+            asked = each(opened.succeeded, lambda transport: gather(transport.host, transport, clock))
+            failed = {**opened.failed, **asked.failed}
+            survey = Survey(opened.succeeded, asked.succeeded)
+            for role in (Role.AGENT, Role.SERVER):
+                nodes = [node.name for node in self._inventory.nodes if node.role is role and node.name in survey.facts]
+                hosts = {name: survey.transports[name] for name in nodes}
+                failed |= each(hosts, lambda host: self._remove(host, survey, sink, keep_data, timeout)).failed
+        if failed:
+            raise HostsError(failed, len(self._inventory.nodes))
         if not keep_data:
             self.kubeconfig.unlink(missing_ok=True)
 

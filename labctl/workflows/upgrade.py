@@ -45,7 +45,11 @@ def upgrade(
         if not plan.changes:
             step = "upgrade"
             sink(StepStarted(step, "Upgrade k3s"))
-            sink(StepDone(step, f"every host has {next(iter(survey.facts.values())).k3s_version}", changed=False))
+            sink(
+                StepDone(
+                    step, f"every host has {next(iter(survey.facts.values())).value('k3s-version')}", changed=False
+                )
+            )
             return cluster
         work = _Upgrade(provider, survey, plan, env, sink, draining, timeout)
         work.run(KubeApi(cluster.kubeconfig, cluster.context))

@@ -341,6 +341,21 @@ def test_down_leaves_the_hosts_as_they_were(user: Labctl, bed: Bed) -> None:
     assert text.count("there is none") == len(STUDY)
 
 
+def test_down_clears_the_hosts_that_can_be_reached_and_names_the_others(user: Labctl, bed: Bed) -> None:
+    user.write(hosts=["k3s-s", "k3s-w1"])
+    up(user)
+    bed.host("k3s-w1").shell("systemctl stop ssh.socket ssh 2>/dev/null || systemctl stop ssh")
+    status, text = user.run("down")
+    assert status == 4
+    assert "k3s-w1: cannot connect to" in text
+    assert "✔ k3s-s: remove k3s: removed" in text
+    assert untouched(bed, "k3s-s")
+    bed.host("k3s-w1").shell("systemctl start ssh")
+    status, text = user.run("down")
+    assert status == 0
+    assert untouched(bed)
+
+
 def test_a_k3s_of_somebody_else_is_left_alone(user: Labctl, bed: Bed) -> None:
     host = bed.host("k3s-w1")
     host.shell("printf '[Service]\\nExecStart=/bin/true\\n' > /etc/systemd/system/k3s-agent.service")

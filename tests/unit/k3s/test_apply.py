@@ -38,6 +38,7 @@ class Bed:
     def __init__(self, cluster: Inventory, binary: Path, pause: float = 0.0) -> None:
         self.order: list[tuple[str, str]] = []
         self.states: Journal = {}
+        self.version = b"k3s version v1.30.14+k3s1 (abc)\n"
         self.lock = threading.Lock()
         self.transports = {node.name: self._host(node, pause) for node in cluster.nodes}
         artifact = Artifact(binary, file_sha256(binary), binary.stat().st_size)
@@ -73,7 +74,7 @@ class Bed:
         outputs: dict[str, bytes] = {
             "ask": b64("K10abc::server:x\n") + b64("kind: Config\n"),
             "look": f"ActiveState={active}\nNRestarts=0\n".encode() + journal,
-            "unpack": b"k3s version v1.30.14+k3s1 (abc)\n",
+            "unpack": self.version,
             "start": b"2026-01-01 00:00:00\n",
         }
         return Completed(0, outputs.get(word, b""))
@@ -165,3 +166,13 @@ def test_sixteen_hosts_take_as_long_as_the_slowest_not_as_long_as_all(make_bed: 
     trips = [len(host.ran) for host in bed.transports.values()]
     in_turn = sum(trips) * pause
     assert elapsed < in_turn / 3, f"{elapsed:.2f} s for {trips} round trips"
+
+
+def test_a_build_without_a_release_is_k3s_and_anything_else_is_not(make_bed: Make) -> None:
+    bed, builder, _ = make_bed(inventory((SERVER,)))
+    bed.version = b"k3s version v1.34+unknown (HEAD)\n"
+    builder.build()
+    bed, builder, _ = make_bed(inventory((SERVER,)))
+    bed.version = b"hello\n"
+    with pytest.raises(HostError, match=r"k3s-s: /usr/local/bin/k3s does not say a version: 'hello'"):
+        builder.build()
