@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.hosts import processes
+from tests.hosts.arguments import watched_arguments
 from tests.hosts.bed import STUDY, Bed
 from tests.hosts.labctl import Labctl
 from tests.hosts.recipe import STUDENT_PASSWORD
@@ -35,30 +36,6 @@ systemctl daemon-reload; systemctl reset-failed; systemctl start ssh
 """
 
 
-class Sampler(threading.Thread):
-    """Looks at the argument lists of every process on this machine, the hosts' too, for as long as it runs."""
-
-    def __init__(self) -> None:
-        super().__init__(daemon=True)
-        self.found: set[str] = set()
-        self.rounds = 0
-        self._end = threading.Event()
-
-    def run(self) -> None:
-        while not self._end.is_set():
-            for path in Path("/proc").glob("[0-9]*/cmdline"):
-                try:
-                    line = path.read_bytes().decode(errors="replace")
-                except OSError:
-                    continue
-                self.found |= {secret for secret in SECRETS if secret in line}
-            self.rounds += 1
-
-    def end(self) -> None:
-        self._end.set()
-        self.join()
-
-
 def artifacts(folder: Path, *, padding: int = 0) -> Path:
     folder.mkdir(exist_ok=True)
     content = FAKE.read_bytes() + b"\0" * padding
@@ -75,12 +52,10 @@ def user(bed: Bed, tmp_path: Path) -> Iterator[Labctl]:
     (tmp_path / ".ssh" / "known_hosts").write_text(bed.known_hosts.read_text())
     artifacts(tmp_path / "files")
     made.write()
-    sampler = Sampler()
-    sampler.start()
-    yield made
-    sampler.end()
-    assert sampler.rounds
-    assert not sampler.found
+    with watched_arguments() as seen:
+        yield made
+    assert any("labctl" in line for line in seen)
+    assert not [line for line in seen for secret in SECRETS if secret in line]
     left, modes = "", set()
     for host in bed.hosts().values():
         left += host.shell("find / -xdev -name '*labctl-partial*'; find /var/lib -xdev -name '*labctl-partial*'")

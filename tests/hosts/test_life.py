@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from tests.hosts.arguments import watched_arguments
 from tests.hosts.bed import STUDY, Bed
 from tests.hosts.host import Host
 from tests.hosts.lab import Lab
@@ -36,29 +34,6 @@ def picture(host: Host) -> str:
 
 # What changes by itself: logs, ages of caches, directories’ sizes; and in /run what PAM and sudo leave of a login.
 _MOVING = ("var/log/", "var/cache/", "var/tmp/", "var/lib/systemd/", "var ", "etc ", "usr ", "opt ", "root ", "home ")
-
-
-@contextmanager
-def watched_arguments() -> Iterator[set[str]]:
-    """All argument lists that processes of this machine and its hosts have meanwhile."""
-    seen: set[str] = set()
-    stop = threading.Event()
-
-    def sample() -> None:
-        while not stop.wait(0.05):
-            for path in Path("/proc").glob("[0-9]*/cmdline"):
-                try:
-                    seen.add(path.read_text(errors="replace"))
-                except OSError:
-                    continue
-
-    thread = threading.Thread(target=sample)
-    thread.start()
-    try:
-        yield seen
-    finally:
-        stop.set()
-        thread.join()
 
 
 def node_token(bed: Bed) -> str:
