@@ -20,6 +20,7 @@ from labctl.embedded.assembly import EmbeddedCluster
 from labctl.embedded.settings import EmbeddedSettings, StateDirectory
 from labctl.embedded.store import StoreError
 from labctl.errors import ClusterError, LabctlError
+from labctl.files import write_private
 from labctl.objects.kubeconfig import build
 
 _log = logging.getLogger(__name__)
@@ -103,8 +104,4 @@ def _write_kubeconfig(cluster: EmbeddedCluster, settings: EmbeddedSettings, stat
         cluster.pki.admin.certificate_pem,
         cluster.pki.admin.key_pem,
     )
-    partial = state.kubeconfig.with_suffix(".partial")
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        json.dump(content, file, indent=2)
-    partial.replace(state.kubeconfig)
+    write_private(state.kubeconfig, json.dumps(content, indent=2))

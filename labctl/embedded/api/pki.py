@@ -6,7 +6,6 @@ As in k3s: one CA for the server's certificate, another for the clients'. All ke
 from __future__ import annotations
 
 import ipaddress
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,11 +17,13 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from labctl.errors import ClusterError
+from labctl.errors import ClusterError, UsageError
+from labctl.files import write_private
 
 _CA_LIFETIME = timedelta(days=3650)
 _LEAF_LIFETIME = timedelta(days=365)
 _RENEW_BEFORE = timedelta(days=90)
+_RIGHTS = "check the state directory's rights"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,9 @@ def load_or_create(directory: Path, names: Sequence[str], now: datetime | None =
         admin = _admin(directory / "client-admin", client_ca, moment)
         key = _load_key(directory / "service.key") or _new_key(directory / "service.key")
     except OSError as error:
-        raise ClusterError(f"{error.filename}: {error.strerror}", hint="check the state directory's rights") from error
+        raise ClusterError(f"{error.filename}: {error.strerror}", hint=_RIGHTS) from error
+    except UsageError as error:
+        raise ClusterError(str(error), hint=_RIGHTS) from error
     except ValueError as error:
         raise ClusterError(
             f"{directory}: a certificate or key cannot be read: {error}",
@@ -258,12 +261,12 @@ def _load_key(path: Path) -> ec.EllipticCurvePrivateKey | None:
 
 def _new_key(path: Path) -> ec.EllipticCurvePrivateKey:
     key = ec.generate_private_key(ec.SECP256R1())
-    _write_private(path, _key_pem(key))
+    write_private(path, _key_pem(key).decode())
     return key
 
 
 def _store(path: Path, pair: KeyPair) -> KeyPair:
-    _write_private(path.with_suffix(".key"), pair.key_pem)
+    write_private(path.with_suffix(".key"), pair.key_pem.decode())
     path.with_suffix(".crt").write_bytes(pair.certificate_pem)
     return pair
 
@@ -272,10 +275,3 @@ def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
     )
-
-
-def _write_private(path: Path, data: bytes) -> None:
-    path.unlink(missing_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)

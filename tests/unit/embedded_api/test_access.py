@@ -1,4 +1,5 @@
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from cryptography.x509.oid import NameOID
 from labctl.embedded.api import pki
 from labctl.embedded.api.authorization import Attributes, Authorizer
 from labctl.embedded.api.users import User
+from labctl.errors import ClusterError
 from tests.unit.embedded_api.server import CONFIG_MAPS, PODS, START, Server, pod
 
 ACCOUNTS = "/api/v1/namespaces/default/serviceaccounts"
@@ -188,3 +190,11 @@ def test_credentials_are_kept_private_and_renewed_when_they_must(server: Server)
     (directory / "client-ca.crt").write_text("garbage")
     with pytest.raises(Exception, match="a certificate or key cannot be read"):
         pki.load_or_create(directory, ["127.0.0.1"])
+
+
+def test_a_key_that_cannot_be_written_is_the_clusters_error(tmp_path: Path) -> None:
+    (tmp_path / ".service.key.labctl-partial").mkdir()
+    with pytest.raises(ClusterError, match=r"cannot write .*/service\.key: Is a directory") as caught:
+        pki.load_or_create(tmp_path, ["127.0.0.1"])
+    assert caught.value.hint == "check the state directory's rights"
+    assert not (tmp_path / "service.key").exists()
