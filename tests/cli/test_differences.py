@@ -7,13 +7,10 @@ import socket
 import ssl
 import time
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from labctl.lab.certificate import make_certificate
-from labctl.model.actions import CertificateStep
 from tests.cli.conftest import Shell
 from tests.tools import tool
 
@@ -144,22 +141,3 @@ def test_http_1_1_only(study: Shell) -> None:
     for place, protocol in ((API, "http/1.1"), (("127.0.66.10", 30443), "h2")):
         with socket.create_connection(place, timeout=5) as plain, context.wrap_socket(plain) as tls:
             assert tls.selected_alpn_protocol() == protocol, place
-
-
-def test_foreign_certificates_fail_in_the_handshake(study: Shell, tmp_path: Path) -> None:
-    step = CertificateStep("c", "s", common_name="system:admin", organization="system:masters")
-    foreign = make_certificate(step, datetime.now(UTC))
-    file = tmp_path / "foreign.pem"
-    file.write_bytes(foreign.certificate + foreign.key.reveal().encode())
-    context = ssl.create_default_context()
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    context.load_cert_chain(file)
-    with pytest.raises((ssl.SSLError, ConnectionError)):
-        ask_for_version(context)
-
-
-def ask_for_version(context: ssl.SSLContext) -> None:
-    with socket.create_connection(API, timeout=5) as plain, context.wrap_socket(plain) as tls:
-        tls.sendall(b"GET /version HTTP/1.1\r\nHost: x\r\n\r\n")
-        if not tls.recv(1):
-            raise ConnectionError("closed without an answer")

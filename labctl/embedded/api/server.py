@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import ssl
 from datetime import UTC, datetime
 from pathlib import Path
+
+from OpenSSL import SSL
 
 from labctl.embedded.api.admission.caller import Connect, HookCaller
 from labctl.embedded.api.admission.gate import Gate
@@ -35,6 +36,8 @@ from labctl.embedded.api.writing import Writer
 from labctl.embedded.clientset import ApiError, Obj
 from labctl.embedded.http.messages import App
 from labctl.embedded.http.server import HttpOptions, HttpServer
+from labctl.embedded.http.tls import verifying_context
+from labctl.embedded.http.tlsport import TlsPort
 from labctl.embedded.kinds import bootstrap, schema
 from labctl.embedded.kinds.settings import ClusterSettings
 from labctl.embedded.kinds.strategy import Strategy
@@ -173,9 +176,8 @@ class ApiServer:
         self._certificates = CertificateSigner(self.registry, self._pki.client_ca)
         server = HttpServer(front or self.app, HttpOptions(max_body=_BODY_LIMIT))
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(
-            server, host, port, ssl=server_context(self._pki), reuse_address=True, backlog=512
-        )
+        port_of_tls = TlsPort(server, server_context(self._pki))
+        self._server = await loop.create_server(port_of_tls, host, port, reuse_address=True, backlog=512)
         return int(self._server.sockets[0].getsockname()[1])
 
     async def close(self) -> None:
@@ -191,12 +193,7 @@ class ApiServer:
         self.registry.store.close()
 
 
-def server_context(pki: Pki) -> ssl.SSLContext:
-    """TLS 1.2 and newer; a client certificate is asked for and must be the client CA's when there is one."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(pki.directory / "serving-chain.crt", pki.directory / "serving.key")
-    context.load_verify_locations(cadata=pki.client_ca.certificate_pem.decode())
-    context.verify_mode = ssl.CERT_OPTIONAL
-    context.set_alpn_protocols(["http/1.1"])
-    return context
+def server_context(pki: Pki) -> SSL.Context:
+    """TLS 1.2 and newer; a client certificate is asked for, and counts when it is the client CA's."""
+    pem = (pki.directory / "serving-chain.crt").read_bytes() + pki.serving.key_pem
+    return verifying_context(pem, pki.client_ca.certificate_pem, [b"http/1.1"])

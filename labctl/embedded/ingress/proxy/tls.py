@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, cast
 from urllib.parse import quote
 
 from labctl.embedded.http.messages import Flow
+from labctl.embedded.http.tls import VerifyingTls
 from labctl.embedded.ingress.annotations.values import ClientCertificateAuth
 from labctl.embedded.ingress.model import Certificate
 from labctl.embedded.ingress.proxy.client import ClientConnection
-from labctl.embedded.ingress.proxy.client_tls import OPTIONAL, VerifyingTls, verifying_context
+from labctl.embedded.ingress.proxy.client_tls import OPTIONAL, verifying_context
 from labctl.embedded.ingress.proxy.http2 import Http2Connection
 from labctl.embedded.ingress.proxy.passthrough import Relay
 from labctl.embedded.ingress.proxy.upstream_tls import load_key_pair
