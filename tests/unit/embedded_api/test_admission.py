@@ -161,7 +161,12 @@ def test_a_dry_run_asks_only_those_without_side_effects(server: Server) -> None:
     listener = listen(server, lambda name, request: {})
     assert ask(server, "POST", f"{MAPS}?dryRun=All", config_map("one"))[0] == 201
     assert listener.asked[0][1]["dryRun"] is True
-    register(server, hook("wet.example.com", sideEffects="Some"), kind="Mutating")
+    register(server, hook("wet.example.com"), kind="Mutating")
+    # One from before such a configuration was refused.
+    key = "mutatingwebhookconfigurations.admissionregistration.k8s.io"
+    stored = json.loads(json.dumps(server.registry.get(key, "", "mutating")))
+    stored["webhooks"][0]["sideEffects"] = "Some"
+    server.registry.store.put(key, stored)
     status, body, _ = ask(server, "POST", f"{MAPS}?dryRun=All", config_map("one"))
     assert (status, body["message"]) == (400, 'admission webhook "wet.example.com" does not support dry run')
 

@@ -28,6 +28,7 @@ from labctl.embedded.kinds.validation import (
     pods,
     quotas,
     services,
+    webhooks,
     workloads,
 )
 from labctl.embedded.kinds.validation.formats import (
@@ -97,6 +98,8 @@ _NAMES: dict[str, Check] = {
     "StatefulSet": dns1123_label,
 }
 _RULES: dict[str, Rule] = {
+    "admissionregistration.k8s.io/v1/MutatingWebhookConfiguration": webhooks.configuration,
+    "admissionregistration.k8s.io/v1/ValidatingWebhookConfiguration": webhooks.configuration,
     "apiextensions.k8s.io/v1/CustomResourceDefinition": definitions.definition,
     "apiregistration.k8s.io/v1/APIService": cluster.api_service,
     "apps/v1/ControllerRevision": workloads.controller_revision,
