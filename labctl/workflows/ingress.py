@@ -21,7 +21,7 @@ from labctl.model.cluster import Cluster
 from labctl.model.inventory import Inventory, Provider
 from labctl.objects.manifests import Obj
 from labctl.workflows.ingress_checks import check_node_ports, check_node_selector, live_object
-from labctl.workflows.ingress_rollout import wait_rollout
+from labctl.workflows.ingress_rollout import wait_removed, wait_rollout
 from labctl.workflows.ingress_ways import HelmWay, ManifestsWay, Way
 
 BY_HAND_HINT = "`--yes` takes it over; put what shall stay into cluster.yaml or --values first"
@@ -178,6 +178,7 @@ def uninstall_ingress(
     Raises:
         UsageError: It is somebody else's, and `--yes` was not given.
         ClusterError: The cluster or Helm refuses.
+        WaitTimeoutError: Something of it does not go.
     """
     controller = CONTROLLERS[options.controller]
     release, namespace = controller.release(inventory), inventory.ingress.namespace
@@ -195,6 +196,8 @@ def uninstall_ingress(
         else:
             way = ManifestsWay(api, controller, inventory, options, env)
         way.remove(installed)
+        selector = controller.workload_selector(inventory)
+        wait_removed(api, namespace, selector, env=env, timeout=options.timeout)
         sink(StepDone("ingress", f"removed; namespace {namespace} stays"))
     except LabctlError as error:
         sink(StepFailed("ingress", error.message))

@@ -1,4 +1,4 @@
-"""Wait until a controller's pods run; when they do not, say what they say themselves."""
+"""Wait until a controller's pods run, or are gone; when they are not, say what they say themselves."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from labctl.events import EventSink
 from labctl.kube.client import KubeApi
 from labctl.kube.logs import LogOptions, pod_log
 from labctl.objects.manifests import Obj
+from labctl.waiting import Pending, wait_for
 from labctl.workflows.apply import wait_ready
 
 WORKLOADS = ("Deployment", "DaemonSet")
@@ -33,6 +34,24 @@ def wait_rollout(api: KubeApi, objects: Sequence[Obj], *, env: Env, sink: EventS
                 error.message + more,
                 hint="it stays as it is: `labctl ingress upgrade` with other values, or `labctl ingress uninstall`",
             ) from error
+
+
+def wait_removed(api: KubeApi, namespace: str, selector: str, *, env: Env, timeout: float) -> None:
+    """Wait until nothing of a removed controller runs any more, so that its ports are free for the next.
+
+    Raises:
+        WaitTimeoutError: Something stayed; names it.
+    """
+
+    def gone() -> bool | Pending:
+        left = [
+            f"{kind} {obj['metadata']['name']}"
+            for kind, version in (*((workload, "apps/v1") for workload in WORKLOADS), ("Pod", "v1"))
+            for obj in api.list(version, kind, namespace, selector=selector)
+        ]
+        return Pending(f"{', '.join(left)} still there") if left else True
+
+    wait_for(f"the controller in namespace {namespace} to go", gone, timeout=timeout, clock=env.clock)
 
 
 def _last_words(api: KubeApi, obj: Obj) -> str:
