@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from labctl.env import Env
 from labctl.errors import ClusterError, WaitTimeoutError
 from labctl.events import EventSink
+from labctl.ingress.installed import workloads
 from labctl.kube.client import KubeApi
 from labctl.kube.logs import LogOptions, pod_log
-from labctl.objects.manifests import Obj
+from labctl.objects.manifests import Obj, describe
 from labctl.waiting import Pending, wait_for
 from labctl.workflows.apply import wait_ready
 
@@ -44,12 +45,8 @@ def wait_removed(api: KubeApi, namespace: str, selector: str, *, env: Env, timeo
     """
 
     def gone() -> bool | Pending:
-        left = [
-            f"{kind} {obj['metadata']['name']}"
-            for kind, version in (*((workload, "apps/v1") for workload in WORKLOADS), ("Pod", "v1"))
-            for obj in api.list(version, kind, namespace, selector=selector)
-        ]
-        return Pending(f"{', '.join(left)} still there") if left else True
+        left = [*workloads(api, namespace, selector), *api.list("v1", "Pod", namespace, selector=selector)]
+        return Pending(f"{', '.join(describe(obj) for obj in left)} still there") if left else True
 
     wait_for(f"the controller in namespace {namespace} to go", gone, timeout=timeout, clock=env.clock)
 
