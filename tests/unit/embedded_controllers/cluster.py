@@ -218,6 +218,7 @@ class Cluster:
         )
         for name in ("k3s-s", "k3s-w1", "k3s-w2", "k3s-w3"):
             self.api.create("nodes", node(name))
+            self.api.create("leases.coordination.k8s.io", lease(name))
         self.api.create("namespaces", {"metadata": {"name": "default"}})
 
     async def settle(self) -> None:
@@ -272,6 +273,12 @@ def node(name: str, **spec: Any) -> Obj:
             "addresses": [{"type": "InternalIP", "address": f"127.0.10.{10 + len(name)}"}],
         },
     }
+
+
+def lease(node_name: str) -> Obj:
+    """What the kubelet of a node renews, here for good: how slow the machine is kills no node."""
+    spec = {"holderIdentity": node_name, "renewTime": "2100-01-01T00:00:00.000000Z"}
+    return {"metadata": {"name": node_name, "namespace": "kube-node-lease"}, "spec": spec}
 
 
 def template(app: str, image: str = "nginx:1.25") -> Obj:

@@ -173,17 +173,17 @@ def test_every_node_is_registered_in_an_event() -> None:
 
 def test_a_dead_node_loses_its_pods_a_deployment_replaces_them_and_a_statefulset_waits() -> None:
     fast = ControllerSettings(root_ca="CA", seed=1, time_scale=1e-4)
-    far = "2100-01-01T00:00:00.000000Z"
+    past = "2020-01-01T00:00:00.000000Z"
 
     async def scenario(cluster: Cluster) -> None:
         cluster.kubelet.holds = lambda pod: "deletionTimestamp" in pod["metadata"]
-        for name in ("k3s-s", "k3s-w1", "k3s-w2"):
-            metadata = {"name": name, "namespace": "kube-node-lease"}
-            cluster.api.create("leases.coordination.k8s.io", {"metadata": metadata, "spec": {"renewTime": far}})
         for pod in (web := deployment("web", 4), sets := _stateful_set()):
             pod["spec"]["template"]["spec"]["tolerations"] = [_toleration(300)]
         cluster.api.create("deployments.apps", web)
         cluster.api.create("statefulsets.apps", sets)
+        await cluster.settle()
+        # Only now: a node that dies before the pods are placed gets none.
+        cluster.api.set_spec("leases.coordination.k8s.io", "kube-node-lease", "k3s-w3", renewTime=past)
         for _ in range(200):
             await cluster.settle()
             await asyncio.sleep(0.005)
