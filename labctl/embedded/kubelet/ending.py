@@ -30,21 +30,20 @@ def terminated(record: ContainerRecord, code: int, now: str) -> Obj:
     return {"terminated": state}
 
 
-def not_started(record: ContainerRecord, problem: NotStartedError, now: str) -> None:
-    """Set a record to what its failed start left."""
+def start_error(record: ContainerRecord, problem: NotStartedError, now: str) -> None:
+    """Set a record to what a container left whose process could not be started."""
     record.ready = record.started = False
     record.running = None
-    if problem.crashed:
-        record.last_state = {
-            "terminated": {
-                "exitCode": START_ERROR,
-                "reason": "StartError",
-                "message": problem.message,
-                "startedAt": "1970-01-01T00:00:00Z",
-                "finishedAt": now,
-                "containerID": record.container_id,
-            }
+    record.last_state = {
+        "terminated": {
+            "exitCode": START_ERROR,
+            "reason": "StartError",
+            "message": problem.message,
+            "startedAt": "1970-01-01T00:00:00Z",
+            "finishedAt": now,
+            "containerID": record.container_id,
         }
+    }
     record.state = waiting(problem.reason, problem.message)
 
 

@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, Protocol
 
-from labctl.embedded.kubelet.ending import go_seconds, not_started, terminated
+from labctl.embedded.kubelet.ending import go_seconds, start_error, terminated
 from labctl.embedded.kubelet.hooks import post_start, pre_stop
 from labctl.embedded.kubelet.probes import Prober
 from labctl.embedded.kubelet.record import ContainerRecord, Kind, waiting
-from labctl.embedded.kubelet.runtime import ContainerStarter, Host, NotStartedError, back_off_message
+from labctl.embedded.kubelet.runtime import ContainerStarter, Host, NotStartedError
 
 MINIMUM_GRACE = 2.0
 """Seconds every container gets between SIGTERM and SIGKILL, unless the pod is deleted with grace 0."""
@@ -70,8 +70,9 @@ class Keeper:
         try:
             owner.runtime.start(record)
         except NotStartedError as problem:
-            not_started(record, problem, owner.host.settings.timestamp())
-            record.finished = asyncio.get_running_loop().time()
+            if problem.crashed:
+                self._forget_run()
+                start_error(record, problem, owner.host.settings.timestamp())
             return problem
         probed = record.kind in (Kind.MAIN, Kind.SIDECAR)
         record.started = not (probed and record.spec.get("startupProbe"))
@@ -87,11 +88,8 @@ class Keeper:
         """Run an init container until it succeeds; False when it failed and is not to be started again."""
         record, owner = self.record, self._owner
         while True:
-            problem = self.start()
+            await self._until_created(self.start())
             owner.report()
-            if problem is not None and not problem.crashed:
-                await self._pause(problem)
-                continue
             await self._end_of_run()
             if record.succeeded:
                 record.ready = True
@@ -108,21 +106,15 @@ class Keeper:
         """
         record, owner = self.record, self._owner
         while True:
-            while problem is not None and not problem.crashed:
-                await self._pause(problem)
-                problem = self.start()
-                owner.report()
+            problem = await self._until_created(problem)
+            owner.report()
             await self._end_of_run()
             if not self._restarts():
                 if problem is not None:
                     record.state, record.last_state = record.last_state, {}
                 return
-            if record.redefined:
-                record.redefined = False
-            else:
-                await self._back_off()
+            await self._back_off()
             problem = self.start()
-            owner.report()
 
     async def stop(self, grace: float, message: str) -> None:
         """Stop the container: preStop hook, SIGTERM, SIGKILL; returns when it has ended.
@@ -171,19 +163,24 @@ class Keeper:
         running, record.running = record.running, None
         if running is None:
             return
-        loop = asyncio.get_running_loop()
         self.stop_probes()
         for port in running.ports:
             owner.host.network.close(owner.uid, port)
         if record.log is not None:
             record.log.close()
-        if loop.time() - record.run_started >= owner.host.settings.backoff_reset:
-            record.failures = 0
-        record.finished = loop.time()
+        self._forget_run()
         record.ready = record.started = False
         record.state = terminated(record, code, owner.host.settings.timestamp())
 
     # -- inside -----------------------------------------------------------------------------------------------------
+
+    def _forget_run(self) -> None:
+        """A container has ended: of those before it the runtime keeps nothing (MaxPerPodContainer is 1)."""
+        record = self.record
+        record.finished_before, record.finished = record.finished, asyncio.get_running_loop().time()
+        for container_id in list(record.logs):
+            if container_id != record.container_id:
+                del record.logs[container_id]
 
     async def _end_of_run(self) -> None:
         running = self.record.running
@@ -194,48 +191,61 @@ class Keeper:
     def _restarts(self) -> bool:
         if self._owner.ending or self.record.kind is Kind.EPHEMERAL:
             return False
-        if self.record.kind is Kind.SIDECAR or self._owner.policy == "Always" or self.record.redefined:
+        if self.record.kind is Kind.SIDECAR or self._owner.policy == "Always" or self.record.replaced:
             return True
         ended = self.record.terminated
         return self._owner.policy == "OnFailure" and (ended is None or ended["exitCode"] != 0)
 
     async def _back_off(self) -> None:
-        """Wait until a crashed container may start again: at once the first time, then 10 s, 20 s, … 5 minutes."""
+        """Wait until a container that has ended may start again (doBackOff of kuberuntime_manager.go).
+
+        The kubelet looks at it when it ends and then every ten to fifteen seconds, and each time the status tells
+        what the look before has decided: a crash shows as Error for that long before it shows as CrashLoopBackOff.
+        A container that the kubelet stops itself is looked at while it still runs: the end before this one counts.
+        """
+        record, settings = self.record, self._owner.host.settings
+        now = asyncio.get_running_loop().time
+        replaced, record.replaced = record.replaced, False
+        since = record.finished_before if replaced else record.finished
+        while since is not None and record.crashes.left(since, now(), settings) > 0:
+            message = self._held_back()
+            if not replaced:
+                await asyncio.sleep(settings.retry_delay())
+            since, replaced = record.finished, False
+            if record.terminated:
+                record.last_state = record.state
+            record.state = waiting("CrashLoopBackOff", message)
+            self._owner.report()
+        if since is not None:
+            record.crashes.next(since, now(), settings)
+
+    def _held_back(self) -> str:
+        """Say that the container does not start yet; the message of its state."""
         record, owner = self.record, self._owner
-        settings = owner.host.settings
-        delay = settings.crash_delay(record.failures)
-        record.failures += 1
-        if not delay:
-            return
-        loop = asyncio.get_running_loop()
-        until = record.finished + delay * settings.backoff_scale
-        ended = record.state if record.terminated else record.last_state
         pod = f"{owner.key[1]}_{owner.key[0]}({owner.uid})"
         text = f"Back-off restarting failed container {record.name} in pod {pod}"
         owner.runtime.event(record, "Warning", "BackOff", text)
-        # A crash shows as Error (or Completed) for a while before it shows as CrashLoopBackOff.
-        await asyncio.sleep(min(settings.crash_shown * settings.backoff_scale, until - loop.time()))
-        message = f"back-off {go_seconds(delay)} restarting failed container={record.name} pod={pod}"
-        record.last_state, record.state = ended, waiting("CrashLoopBackOff", message)
-        owner.report()
-        while (left := until - loop.time()) > 0:
-            await asyncio.sleep(min(left, settings.retry_delay()))
-            owner.runtime.event(record, "Warning", "BackOff", text)
+        return f"back-off {go_seconds(record.crashes.delay)} restarting failed container={record.name} pod={pod}"
 
-    async def _pause(self, problem: NotStartedError) -> None:
-        """Wait until a container that could not be created is tried again."""
-        record, owner = self.record, self._owner
-        pulling = problem.reason == "ErrImagePull"
-        if pulling:
-            owner.runtime.back_off_pull(record)
-        await asyncio.sleep(owner.host.settings.retry_delay())
-        if pulling:
-            message = back_off_message(record.spec.get("image", ""), problem.message)
-            record.state = waiting("ImagePullBackOff", message)
-            owner.report()
+    async def _until_created(self, problem: NotStartedError | None) -> NotStartedError | None:
+        """Try until a container could be created; what was in the way of its process, if something was.
+
+        Args:
+            problem: What was in the way of the first attempt. The kubelet makes another as soon as it sees the
+                new sandbox, and then one every ten to fifteen seconds; the status tells how the one before went.
+        """
+        first = True
+        while problem is not None and not problem.crashed:
+            if not first:
+                await asyncio.sleep(self._owner.host.settings.retry_delay())
+            self.record.state = waiting(problem.reason, problem.message)
+            self._owner.report()
+            problem, first = self.start(), False
+        return problem
 
     def _unhealthy(self, message: str, grace: float | None) -> None:
         """A liveness or startup probe has failed for good."""
+        self.record.replaced = self._owner.policy != "Never"
         self._owner.spawn(self.stop(self._owner.grace if grace is None else grace, message))
 
     async def _post_start(self) -> None:

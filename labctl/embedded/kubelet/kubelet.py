@@ -22,7 +22,7 @@ from labctl.embedded.kubelet.record import ContainerRecord
 from labctl.embedded.kubelet.restore import restored_records
 from labctl.embedded.kubelet.runtime import Host
 from labctl.embedded.kubelet.settings import Settings
-from labctl.embedded.kubelet.status import TERMINAL
+from labctl.embedded.kubelet.status import STATUS_FIELDS, TERMINAL, container_status
 from labctl.embedded.kubelet.volumes import TokenSource, VolumeSources, no_token
 from labctl.embedded.kubelet.worker import PodWorker
 
@@ -273,35 +273,49 @@ class Kubelet:
         if stored is None:
             raise ApiError(404, "NotFound", f'pods "{pod}" not found', {"name": pod, "kind": "pods"})
         worker = self._workers.get((namespace, pod))
-        if worker is None:
-            return lost_log(stored, container)
-        record = worker.record(container)
-        if record is None:
+        record = worker.record(container) if worker is not None else None
+        if record is not None:
+            status = container_status(record)
+        elif worker is not None:
             raise ApiError(400, "BadRequest", f"container {container} is not valid for pod {pod}")
-        if previous:
-            if record.previous_log is None:
-                text = f'previous terminated container "{container}" in pod "{pod}" not found'
-                raise ApiError(400, "BadRequest", text)
-            return record.previous_log
-        if record.log is None:
-            waiting = record.state.get("waiting") or {}
-            reason = _LOG_REASONS.get(waiting.get("reason", ""), waiting.get("reason", ""))
-            text = f'container "{container}" in pod "{pod}" is waiting to start: {reason}'
+        else:
+            known = [entry for field, _ in STATUS_FIELDS for entry in (stored.get("status") or {}).get(field) or []]
+            status = next((entry for entry in known if entry["name"] == container), {})
+        if not status:
+            return None
+        container_id = logged_container(pod, status, previous=previous)
+        return (record.logs.get(container_id) if record is not None else None) or lost_log(container_id)
+
+
+def logged_container(pod: str, status: Obj, *, previous: bool) -> str:
+    """Which container's log is meant (validateContainerLogStatus of kubelet_pods.go).
+
+    Raises:
+        ApiError: There is none.
+    """
+    name, state = status["name"], status["state"]
+    last_id: str = (status["lastState"].get("terminated") or {}).get("containerID", "")
+    if previous:
+        if not last_id:
+            text = f'previous terminated container "{name}" in pod "{pod}" not found'
             raise ApiError(400, "BadRequest", text)
-        return record.log
+        return last_id
+    if "running" in state:
+        return str(status["containerID"])
+    ended: Obj = state.get("terminated") or {}
+    if found := ended.get("containerID") or last_id:
+        return str(found)
+    reason = (state.get("waiting") or {}).get("reason", "")
+    text = f"is waiting to start: {_LOG_REASONS.get(reason, reason)}" if not ended else "is terminated"
+    raise ApiError(400, "BadRequest", f'container "{name}" in pod "{pod}" {text}')
 
 
-def lost_log(pod: Obj, container: str) -> ContainerLog | None:
-    """What is left of the log of a container that ended before the daemon was started: the runtime's regret."""
-    status = pod.get("status") or {}
-    entries = [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
-    for entry in entries:
-        if entry["name"] == container and entry.get("containerID"):
-            log = ContainerLog()
-            log.append(f"unable to retrieve container logs for {entry['containerID']}")
-            log.close()
-            return log
-    return None
+def lost_log(container_id: str) -> ContainerLog:
+    """What is left of the log of a container that the runtime no longer has: its regret."""
+    log = ContainerLog()
+    log.append(f"unable to retrieve container logs for {container_id}")
+    log.close()
+    return log
 
 
 _LOG_REASONS = {

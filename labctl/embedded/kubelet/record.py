@@ -11,6 +11,7 @@ from labctl.embedded.clientset import Obj
 from labctl.embedded.cri import Container, ContainerContext
 from labctl.embedded.images.process import System
 from labctl.embedded.images.streams import Pipe
+from labctl.embedded.kubelet.backoff import BackOff
 from labctl.embedded.kubelet.logs import ContainerLog
 
 
@@ -48,16 +49,15 @@ class ContainerRecord:
         container_id: `containerID`; empty before the first start.
         running: The container, while it runs.
         context: What it was started with.
-        log: Log of the latest run.
-        previous_log: Log of the run before.
-        failures: Crashes in a row, for the back-off.
-        finished: When it last ended, event loop time.
+        logs: Logs of the containers that are kept, by their ids: one that runs, and the last that has ended.
+        crashes: Back-off of its restarts.
+        pulls: Back-off of its image's pulls.
+        finished: When it last ended, event loop time; None before it did.
+        finished_before: When the run before that ended.
         run_started: When it last started, event loop time.
-        redefined: Whether it was stopped because its spec changed, and starts again at once.
+        replaced: Whether the kubelet stopped it to start another: a probe failed, or its spec changed.
         stdin: Standard input of the container, when its spec wants one.
         system: Where exec'd processes run in a container that has no programs of its own.
-        pull_delay: Latest back-off of its image pull, seconds before scaling.
-        pull_until: Event loop time until which its image is not pulled again.
     """
 
     spec: Obj
@@ -72,16 +72,15 @@ class ContainerRecord:
     container_id: str = ""
     running: Container | None = None
     context: ContainerContext | None = None
-    log: ContainerLog | None = None
-    previous_log: ContainerLog | None = None
-    failures: int = 0
-    finished: float = 0.0
+    logs: dict[str, ContainerLog] = field(default_factory=dict)
+    crashes: BackOff = field(default_factory=BackOff)
+    pulls: BackOff = field(default_factory=BackOff)
+    finished: float | None = None
+    finished_before: float | None = None
     run_started: float = 0.0
-    redefined: bool = False
+    replaced: bool = False
     stdin: Pipe | None = None
     system: System | None = None
-    pull_delay: float = 0.0
-    pull_until: float = 0.0
 
     @property
     def name(self) -> str:
@@ -92,6 +91,11 @@ class ContainerRecord:
     def field_path(self) -> str:
         """Its place in the pod's spec, for events: `spec.containers{web}`."""
         return f"spec.{FIELD[self.kind]}{{{self.name}}}"
+
+    @property
+    def log(self) -> ContainerLog | None:
+        """Log of the latest run."""
+        return self.logs.get(self.container_id)
 
     @property
     def terminated(self) -> Obj | None:

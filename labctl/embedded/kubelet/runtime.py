@@ -161,32 +161,27 @@ class ContainerStarter:
             self.event(record, "Warning", "ErrImageNeverPull", message)
             self.event(record, "Warning", "Failed", "Error: ErrImageNeverPull")
             raise NotStartedError("ErrImageNeverPull", message) from error
-        now = asyncio.get_running_loop().time()
-        if now < record.pull_until:
-            self.back_off_pull(record)
-            raise NotStartedError("ImagePullBackOff", back_off_message(image, error.message)) from error
+        now, pulls, settings = asyncio.get_running_loop().time(), record.pulls, self._host.settings
+        if pulls.left(pulls.updated, now, settings) > 0:
+            self.event(record, "Normal", "BackOff", f'Back-off pulling image "{image}"')
+            self.event(record, "Warning", "Failed", "Error: ImagePullBackOff")
+            message = f'Back-off pulling image "{image}": ErrImagePull: {error.message}'
+            raise NotStartedError("ImagePullBackOff", message) from error
         self.event(record, "Normal", "Pulling", f'Pulling image "{image}"')
         text = f'Failed to pull image "{image}": {error.message} ({error.hint})'
         self.event(record, "Warning", "Failed", text)
         self.event(record, "Warning", "Failed", "Error: ErrImagePull")
-        settings = self._host.settings
-        record.pull_delay = min(max(record.pull_delay * 2, settings.backoff_initial), settings.backoff_max)
-        record.pull_until = now + record.pull_delay * settings.backoff_scale
+        pulls.next(pulls.updated, now, settings)
         raise NotStartedError("ErrImagePull", error.message) from error
-
-    def back_off_pull(self, record: ContainerRecord) -> None:
-        """The events of a pull that is held back."""
-        self.event(record, "Normal", "BackOff", f'Back-off pulling image "{record.spec["image"]}"')
-        self.event(record, "Warning", "Failed", "Error: ImagePullBackOff")
 
     def _created(self, record: ContainerRecord, pulled: Pulled, context: ContainerContext, log: ContainerLog) -> None:
         if record.container_id:
             record.restarts += 1
             record.last_state = record.state if record.terminated else record.last_state
-        record.previous_log, record.log = record.log, log
         record.context = context
         record.image, record.image_id = pulled.name, pulled.image_id
         record.container_id = new_container_id()
+        record.logs[record.container_id] = log
 
     def _context(self, record: ContainerRecord, pulled: Pulled, log: ContainerLog) -> ContainerContext:
         sandbox = self.sandbox
@@ -243,11 +238,6 @@ class ContainerStarter:
                 if error.errno != errno.EROFS:
                     raise
         return files
-
-
-def back_off_message(image: str, message: str) -> str:
-    """Message of the ImagePullBackOff state."""
-    return f'Back-off pulling image "{image}": ErrImagePull: {message}'
 
 
 def pod_files(sandbox: Sandbox, settings: Settings) -> dict[str, str]:

@@ -14,10 +14,8 @@ class Settings:
 
     Attributes:
         backoff_scale: Factor on every back-off and retry delay (crash loops, image pulls, mounts); 1 is real time.
-        backoff_initial: First crash back-off in seconds; it doubles with every crash.
-        backoff_max: Longest crash back-off in seconds.
-        backoff_reset: A container that ran this long starts again without a back-off, seconds.
-        crash_shown: Seconds that a crash is shown as such before it becomes CrashLoopBackOff.
+        backoff_initial: First back-off of a crash or a pull in seconds; it doubles with every one.
+        backoff_max: Longest back-off in seconds.
         sync_retry: Seconds until a failed sync is tried again, to which up to half is added at random.
         eager_probes: Ask containers already during `initialDelaySeconds`: then only a success counts.
         pace: Seconds that it takes to make a pod's sandbox, and to take it down; 0 is as quick as can be. A real node
@@ -33,8 +31,6 @@ class Settings:
     backoff_scale: float = 1.0
     backoff_initial: float = 10.0
     backoff_max: float = 300.0
-    backoff_reset: float = 600.0
-    crash_shown: float = 3.0
     sync_retry: float = 10.0
     eager_probes: bool = False
     pace: float = 0.0
@@ -48,10 +44,6 @@ class Settings:
     def timestamp(self) -> str:
         """`metav1.Time` of now: RFC 3339 in whole seconds."""
         return rfc3339(self.now())
-
-    def crash_delay(self, failures: int) -> float:
-        """Seconds, before scaling, until a container that crashed this often before may start again."""
-        return min(self.backoff_initial * 2.0 ** min(failures - 1, 16), self.backoff_max) if failures else 0.0
 
     def retry_delay(self) -> float:
         """Seconds until a failed sync is tried again (wait.Jitter(backOffPeriod, 0.5) of pod_workers.go)."""

@@ -62,7 +62,7 @@ def pod_status(view: PodView) -> Obj:
         status["podIP"] = view.pod_ip
         status["podIPs"] = [{"ip": view.pod_ip}]
     status["startTime"] = view.start_time
-    for key, kinds in _STATUS_FIELDS:
+    for key, kinds in STATUS_FIELDS:
         records = [record for record in view.records if record.kind in kinds]
         if key == "containerStatuses":
             records.sort(key=lambda record: record.name)
@@ -72,7 +72,7 @@ def pod_status(view: PodView) -> Obj:
     return status
 
 
-_STATUS_FIELDS = (
+STATUS_FIELDS = (
     ("initContainerStatuses", (Kind.INIT, Kind.SIDECAR)),
     ("containerStatuses", (Kind.MAIN,)),
     ("ephemeralContainerStatuses", (Kind.EPHEMERAL,)),

@@ -106,7 +106,8 @@ class PodWorker:
         if await self._initialise():
             mains = self._of_kind(Kind.MAIN)
             problems = [keeper.start() for keeper in mains]
-            self.report()
+            if not any(problems):
+                self.report()
             self._start_ephemeral()
             await asyncio.gather(*(keeper.keep(problem) for keeper, problem in zip(mains, problems, strict=True)))
         await self._finish()
@@ -251,7 +252,7 @@ class PodWorker:
         """A container whose image was changed in place is started again with it."""
         record = keeper.record
         if spec.get("image") != record.spec.get("image") and record.running is not None and not self.ending:
-            record.redefined = True
+            record.replaced = True
             message = f"Container {record.name} definition changed, will be restarted"
             self.spawn(keeper.stop(self.grace, message))
         record.spec = spec

@@ -69,9 +69,23 @@ def test_a_crash_restarts_at_once_and_then_backs_off() -> None:
         assert looping[0]["phase"] == "Running"
         ready = next(item for item in looping[0]["conditions"] if item["type"] == "Ready")
         assert ready["message"] == "containers with unready status: [c]"
-        assert cluster.kubelet.logs("default", "crash", "c", previous=True) == b"x\n"
 
     run(body)
+
+
+def test_of_crashed_containers_only_the_last_is_kept() -> None:
+    async def body(cluster: Cluster) -> None:
+        cluster.api.create("pods", shell("crash", "echo x; exit 1"))
+        await eventually(lambda: cluster.container("crash").get("restartCount") == 1 and cluster.ended("crash"))
+        status = cluster.container("crash")
+        gone = status["lastState"]["terminated"]["containerID"]
+        regret = f"unable to retrieve container logs for {gone}\n"
+        assert cluster.kubelet.logs("default", "crash", "c", previous=True) == regret.encode()
+        assert cluster.kubelet.logs("default", "crash", "c") == b"x\n"
+        await eventually(lambda: cluster.waiting("crash") == "CrashLoopBackOff")
+        assert cluster.kubelet.logs("default", "crash", "c", previous=True) == b"x\n"
+
+    run(body, backoff_scale=0.02)
 
 
 def _waiting_reason(status: Obj) -> str:

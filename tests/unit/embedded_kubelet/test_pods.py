@@ -123,6 +123,22 @@ def test_an_unknown_image_ends_in_back_off_and_says_what_there_is() -> None:
     run(body)
 
 
+def test_a_missing_image_shows_what_the_attempt_before_met() -> None:
+    async def body(cluster: Cluster) -> None:
+        cluster.api.create("pods", pod("bad", "nosuch:1"))
+
+        def reasons() -> list[str]:
+            states = [status["containerStatuses"][0]["state"] for status in cluster.api.statuses("bad")[1:]]
+            return [state["waiting"]["reason"] for state in states]
+
+        await eventually(lambda: len(reasons()) >= 5)
+        pulled, held = "ErrImagePull", "ImagePullBackOff"
+        # A first pull, one after 10 s; after that 20 s are too long for the attempt that follows.
+        assert reasons()[1:5] == [pulled, held, pulled, held]
+
+    run(body, backoff_scale=0.02)
+
+
 def test_the_node_is_registered_ready_with_a_lease() -> None:
     async def body(cluster: Cluster) -> None:
         node = cluster.api.get("nodes", "", "k3s-w1")

@@ -69,6 +69,27 @@ def test_a_failing_liveness_probe_restarts_the_container() -> None:
     run(body)
 
 
+def test_a_container_that_its_probe_ends_is_held_back_by_the_end_before_and_at_once() -> None:
+    async def body(cluster: Cluster) -> None:
+        probe = {"httpGet": {"path": "/nope", "port": 80}, **FAST}
+        cluster.api.create("pods", pod("live", container={"livenessProbe": probe}))
+        await eventually(lambda: cluster.waiting("live") == "CrashLoopBackOff")
+        assert cluster.container("live")["restartCount"] == 2
+        assert [count for _, reason, _, count in cluster.api.events("live") if reason == "BackOff"] == [2]
+
+    run(body, backoff_scale=1.0)
+
+
+def test_a_container_that_its_probe_ends_starts_again_also_when_it_ends_well() -> None:
+    async def body(cluster: Cluster) -> None:
+        probe = {"httpGet": {"path": "/nope", "port": 80}, **FAST}
+        cluster.api.create("pods", pod("live", restartPolicy="OnFailure", container={"livenessProbe": probe}))
+        await eventually(lambda: cluster.container("live").get("restartCount") == 1)
+        assert cluster.container("live")["lastState"]["terminated"]["exitCode"] == 0
+
+    run(body)
+
+
 def test_a_startup_probe_holds_the_others_back() -> None:
     async def body(cluster: Cluster) -> None:
         startup = {"exec": {"command": ["cat", "/tmp/up"]}, "periodSeconds": 0.01, "failureThreshold": 1000}
