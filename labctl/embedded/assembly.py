@@ -14,6 +14,7 @@ from labctl.embedded.controllers.settings import ControllerSettings
 from labctl.embedded.http.server import http_port
 from labctl.embedded.images.standard import standard_catalogue
 from labctl.embedded.ingress.controller.image import controller_entry
+from labctl.embedded.kinds.bootstrap import kubernetes_service
 from labctl.embedded.kinds.settings import ClusterSettings
 from labctl.embedded.kubelet.dialer import PodDialer
 from labctl.embedded.kubelet.kubelet import Kubelet
@@ -62,7 +63,7 @@ class EmbeddedCluster:
         tokens = ServiceAccountTokens(registry, self._api.signer)
         self._controllers = ControllerManager(
             registry,
-            ControllerSettings(server=server.name, root_ca=self.pki.server_ca.certificate_pem.decode()),
+            _controller_settings(server.name, self.pki, api_settings),
             issue_token=tokens.for_secret,
         )
         dialer = PodDialer(self._network, self._proxy.translate, self._dns.exchange)
@@ -144,6 +145,11 @@ def _certificate_names(settings: EmbeddedSettings) -> list[str]:
     service = str(ipaddress.ip_network(settings.service_cidr)[1])
     names = ["kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local"]
     return [*names, "localhost", settings.server.name, settings.server.address, "127.0.0.1", service]
+
+
+def _controller_settings(server: str, keys: pki.Pki, settings: ClusterSettings) -> ControllerSettings:
+    kept = tuple(kubernetes_service(settings))
+    return ControllerSettings(server=server, root_ca=keys.server_ca.certificate_pem.decode(), kept=kept)
 
 
 def _node_specs(settings: EmbeddedSettings, network: NetworkSettings) -> list[NodeSpec]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from labctl.embedded.clientset import ApiError, Clientset
 from labctl.embedded.controllers import meta
+from labctl.embedded.controllers.apiserver import KubernetesServiceController
 from labctl.embedded.controllers.autoscaling import HorizontalPodAutoscalerController
 from labctl.embedded.controllers.clusterroles import ClusterRoleAggregationController
 from labctl.embedded.controllers.controller import Controller
@@ -51,6 +52,8 @@ def all_controllers(
         issue_token: Makes the tokens of ServiceAccounts' Secrets; without it such Secrets stay as they are.
     """
     scale = settings.time_scale
+    if settings.kept:
+        yield KubernetesServiceController(settings.kept, scale)
     yield ServiceAccountController()
     yield RootCAPublisher(settings.root_ca)
     yield ClusterRoleAggregationController()

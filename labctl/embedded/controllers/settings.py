@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from labctl.embedded.clientset import Obj
+
 
 @dataclass(frozen=True, slots=True)
 class ControllerSettings:
@@ -12,6 +14,7 @@ class ControllerSettings:
     Attributes:
         server: Name of the node the control plane runs on; the host part of some events.
         root_ca: PEM of the API's certificate authority, published as ConfigMap `kube-root-ca.crt` in every namespace.
+        kept: The API server's own objects, with their resources; deleted ones are created again.
         time_scale: Factor on every waiting time that stands for slowness of real machines (node grace period, eviction
             delay, retry of a failed Job); 1 is as slow as Kubernetes.
         node_monitor_grace_period: Without a renewed lease for this long, a node is NotReady
@@ -27,6 +30,7 @@ class ControllerSettings:
 
     server: str = "k3s-s"
     root_ca: str = ""
+    kept: tuple[tuple[str, Obj], ...] = ()
     time_scale: float = 1.0
     node_monitor_grace_period: float = 50.0
     autoscaler_period: float = 15.0

@@ -20,7 +20,7 @@ def objects(settings: ClusterSettings) -> list[tuple[str, Obj]]:
     """
     return [
         *(("namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}) for name in NAMESPACES),
-        *_kubernetes_service(settings),
+        *kubernetes_service(settings),
         ("services", _dns_service(settings)),
         *_roles(),
         *_classes(),
@@ -28,7 +28,8 @@ def objects(settings: ClusterSettings) -> list[tuple[str, Obj]]:
     ]
 
 
-def _kubernetes_service(settings: ClusterSettings) -> Iterable[tuple[str, Obj]]:
+def kubernetes_service(settings: ClusterSettings) -> Iterable[tuple[str, Obj]]:
+    """Service, Endpoints and EndpointSlice of the API server itself, each with its resource key."""
     address, port = settings.api_address
     metadata = {"name": "kubernetes", "namespace": "default"}
     skip_mirror = {"endpointslice.kubernetes.io/skip-mirror": "true"}

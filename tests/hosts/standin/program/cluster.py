@@ -19,6 +19,7 @@ from labctl.embedded.http.messages import App
 from labctl.embedded.http.server import http_port
 from labctl.embedded.images.standard import standard_catalogue
 from labctl.embedded.ingress.controller.image import controller_entry
+from labctl.embedded.kinds.bootstrap import kubernetes_service
 from labctl.embedded.kinds.settings import ClusterSettings
 from labctl.embedded.kubelet.dialer import PodDialer
 from labctl.embedded.kubelet.kubelet import Kubelet
@@ -96,6 +97,7 @@ class Cluster:
             ControllerSettings(
                 server=options.node.name,
                 root_ca=self.pki.server_ca.certificate_pem.decode(),
+                kept=tuple(kubernetes_service(settings)),
                 node_monitor_grace_period=options.grace,
             ),
             issue_token=tokens.for_secret,
