@@ -64,6 +64,10 @@ _MACHINE: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(node-config-hash\"?: \"?)[A-Z0-9=]+"), r"\1(hash)"),
     (re.compile(r"(docker\.io/library/(?:nginx|alpine|busybox)):[\w.-]+"), r"\1:(tag)"),
     (re.compile(r"docker\.io/library/(?:alpine|busybox)"), "docker.io/library/busybox"),
+    (re.compile(r"(?<=link/ether )[0-9a-f:]{17}"), "(mac)"),
+    (re.compile(r"\bfe80::[0-9a-f:]+"), "(link-local)"),
+    (re.compile(r"\beth0@if\d+"), "eth0@if(index)"),
+    (re.compile(r"\b172\.16\.\d+\.\d+/24(?= (?:brd|dev eth0))|(?<=via )172\.16\.\d+\.1(?= dev)"), "(pods' network)"),
     (re.compile(r"^.*CgroupV1  .*\n", re.M), ""),
     (re.compile(r"^PATH=/.*$", re.M), "PATH=(image's)"),
     (re.compile(r"\trequest_scheme=http\n"), ""),
@@ -96,7 +100,7 @@ _NOISE: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\b(?:192\.168\.10\.1|127\.0\.0\.1)(?![\d.])"), "(client)"),
     (re.compile(r"^ *(?:[A-Za-z0-9+/=]{4,}==?|[A-Za-z0-9+/]{40,}|-----(?:BEGIN|END).*)$", re.M), "(pem)"),
     (re.compile(r"@1\d{9}\b"), "@(epoch)"),
-    (re.compile(r"LS0tLS1CRUdJTi[\w+/=]+"), "(pem)"),
+    (re.compile(r"LS0tLS1CRUdJTi[\w+/=]+|-----BEGIN (?:\\n|[\w+/= -])+-----(?:\\n)?"), "(pem)"),
     (re.compile(r"[ \t]+$", re.M), ""),
     (re.compile(r" {2,}"), "  "),
 )
@@ -109,7 +113,7 @@ def smooth(text: str) -> str:
     for pattern, replacement in (*_NOISE, *_MACHINE):
         text = pattern.sub(replacement, text)
     text = _HEAD.sub(lambda match: match[1].lower() + ":", text)
-    return re.sub(r"\(pem\)(?:\n\(pem\))+", "(pem)", text).rstrip("\n")
+    return re.sub(r"\(pem\)(?:\n *(?:\(pem\)|[A-Za-z0-9+/]{4,}(?=\n\(pem\))))+", "(pem)", text).rstrip("\n")
 
 
 class Bindings:

@@ -19,6 +19,8 @@ from tests.tools import tool
 
 NODES = {"k3s-s": ("S", 10), "k3s-w1": ("W1", 101), "k3s-w2": ("W2", 102), "k3s-w3": ("W3", 103)}
 
+_CHART = {"apiVersion": "v2", "name": "ingress-nginx", "version": "4.11.2", "appVersion": "1.11.2"}
+
 
 class Place:
     """An embedded cluster on addresses of its own.
@@ -101,14 +103,17 @@ class Place:
         return Inventory("default", Provider.EMBEDDED, nodes, network, Ingress(values=values))
 
     def _install(self, inventory: Inventory) -> None:
-        manifest = self.home / "ingress-nginx.json"
-        manifest.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": controller_objects(inventory)}))
-        kubectl = [str(_tools() / "kubectl"), "--kubeconfig", str(self._state.kubeconfig)]
-        subprocess.run([*kubectl, "apply", "-f", str(manifest)], check=True, capture_output=True, timeout=60)
-        rollout = ["rollout", "status", "deploy", "-n", inventory.ingress.namespace, inventory.ingress.release]
-        subprocess.run(
-            [*kubectl, *rollout[:-1], "ingress-nginx-controller"], check=True, capture_output=True, timeout=60
-        )
+        """As a release of helm, with labctl's own rendering for a chart."""
+        chart = self.home / "ingress-nginx"
+        (chart / "templates").mkdir(parents=True)
+        (chart / "Chart.yaml").write_text(json.dumps(_CHART))
+        objects = [item for item in controller_objects(inventory) if item["kind"] != "Namespace"]
+        text = "\n---\n".join(json.dumps(item) for item in objects)
+        (chart / "templates" / "all.yaml").write_text(text)
+        helm = [str(_tools() / "helm"), "--kubeconfig", str(self._state.kubeconfig)]
+        release, namespace = inventory.ingress.release, inventory.ingress.namespace
+        install = [*helm, "install", release, str(chart), "-n", namespace, "--create-namespace", "--wait"]
+        subprocess.run(install, check=True, capture_output=True, timeout=120)
 
     def _node(self, last: int) -> str:
         return f"127.0.{self.number}.{last}"

@@ -21,8 +21,9 @@ _UNORDERED = re.compile(
     r" events\b|\b(?:env|printenv)$|\bfind |helm status .*--show-resources|describe secret|drain |uniq -c"
 )
 """Commands whose lines come in an order that is chance: side by side, from a Go map, or as a file system has them."""
-POD_START = 2.0
-"""Seconds that the recorded nodes needed for a pod's sandbox, roughly: some sessions look at what is there meanwhile."""
+POD_START, POD_START_IDLE = 2.0, 1.2
+"""Seconds that the recorded nodes needed to start or to end a pod, roughly: some sessions look at what is there meanwhile.
+Most were recorded six at a time, those called `.idle` almost alone."""
 FIRST_PLACE = 130
 CHAIN = ("labs",)
 """Directories whose sessions build on each other: they run in order on one cluster that has ingress-nginx."""
@@ -162,7 +163,8 @@ async def run_all(
         while queue:
             chain = queue.pop(0)
             place = Place(home / f"{number}", FIRST_PLACE + 2 * number)
-            await asyncio.to_thread(place.up, pace=POD_START * pace, ingress=chain[0].group in CHAIN)
+            start = POD_START_IDLE if chain[0].name.endswith(".idle") else POD_START
+            await asyncio.to_thread(place.up, pace=start * pace, ingress=chain[0].group in CHAIN)
             try:
                 for session in chain:
                     result = await Replay(session, place, pace).run()
