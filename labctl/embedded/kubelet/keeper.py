@@ -201,17 +201,19 @@ class Keeper:
 
         The kubelet looks at it when it ends and then every ten to fifteen seconds, and each time the status tells
         what the look before has decided: a crash shows as Error for that long before it shows as CrashLoopBackOff.
-        A container that the kubelet stops itself is looked at while it still runs: the end before this one counts.
+        What the kubelet ends itself it looks at twice in a row: at a container that a probe or a change ends while it
+        still runs, so that the end before counts; at one whose hook failed when it ended, and when its end is seen.
         """
         record, settings = self.record, self._owner.host.settings
         now = asyncio.get_running_loop().time
-        replaced, record.replaced = record.replaced, False
-        since = record.finished_before if replaced else record.finished
+        since = record.finished_before if record.replaced else record.finished
+        again = record.replaced or record.hook_failed
+        record.replaced = record.hook_failed = False
         while since is not None and record.crashes.left(since, now(), settings) > 0:
             message = self._held_back()
-            if not replaced:
+            if not again:
                 await asyncio.sleep(settings.retry_delay())
-            since, replaced = record.finished, False
+            since, again = record.finished, False
             if record.terminated:
                 record.last_state = record.state
             record.state = waiting("CrashLoopBackOff", message)
@@ -251,5 +253,6 @@ class Keeper:
     async def _post_start(self) -> None:
         record, owner = self.record, self._owner
         if not await post_start(owner.host, owner.runtime.sandbox, record):
+            record.hook_failed = True
             owner.runtime.event(record, "Warning", "FailedPostStartHook", "PostStartHook failed")
             await self.stop(owner.grace, "FailedPostStartHook")

@@ -56,6 +56,7 @@ class ContainerRecord:
         finished_before: When the run before that ended.
         run_started: When it last started, event loop time.
         replaced: Whether the kubelet stopped it to start another: a probe failed, or its spec changed.
+        hook_failed: Whether the kubelet ended it because its postStart hook failed.
         stdin: Standard input of the container, when its spec wants one.
         system: Where exec'd processes run in a container that has no programs of its own.
     """
@@ -79,6 +80,7 @@ class ContainerRecord:
     finished_before: float | None = None
     run_started: float = 0.0
     replaced: bool = False
+    hook_failed: bool = False
     stdin: Pipe | None = None
     system: System | None = None
 

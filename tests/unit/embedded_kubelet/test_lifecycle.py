@@ -241,8 +241,10 @@ def test_a_failing_post_start_hook_kills_the_container() -> None:
         await eventually(lambda: cluster.container("posthook").get("restartCount", 0) >= 1)
         assert "FailedPostStartHook: PostStartHook failed" in cluster.messages("posthook")
         assert "Killing: FailedPostStartHook" in cluster.messages("posthook")
+        await eventually(lambda: cluster.waiting("posthook") == "CrashLoopBackOff")
+        assert cluster.container("posthook")["restartCount"] == 1
 
-    run(body)
+    run(body, backoff_scale=1.0)
 
 
 def test_a_forced_deletion_ends_everything_at_once() -> None:
