@@ -79,6 +79,7 @@ _MACHINE: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"^Waiting for (?:deployment|daemon set|statefulset|partitioned|\d+ pods).*\n", re.M), ""),
 )
 _NOISE: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r"\^@"), ""),  # `script` writes it when its own input ends, whatever else it is writing
     (re.compile(r"<time> \d\d:\d\d:\d\d GMT"), "<time>"),
     (re.compile(r"\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d \+0000"), "(log time)"),
     (re.compile(r"^[IWE]\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ (\S+?):\d+\]", re.M), r"(klog) \1]"),

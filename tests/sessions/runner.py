@@ -18,9 +18,11 @@ from tests.sessions.place import Place
 from tests.sessions.recording import Session, Step
 
 _UNORDERED = re.compile(
-    r" events\b|\b(?:env|printenv)$|\bfind |helm status .*--show-resources|describe secret|drain |uniq -c"
+    r" events\b|\b(?:env|printenv)$|\bfind |helm status .*--show-resources|describe secret|drain |uniq -c|describe limits"
 )
 """Commands whose lines come in an order that is chance: side by side, from a Go map, or as a file system has them."""
+_CUT_OFF = re.compile(r"timeout \d+ kubectl logs -f|kubectl attach .*kill ")
+"""Commands that follow a log until they are ended: how often it ticked meanwhile is chance."""
 POD_START, POD_START_IDLE = 2.0, 1.2
 """Seconds that the recorded nodes needed to start or to end a pod, roughly: some sessions look at what is there meanwhile.
 Most were recorded six at a time, those called `.idle` almost alone."""
@@ -135,13 +137,22 @@ class Replay:
 def step_agrees(step: Step, got: Printed) -> bool:
     """Whether exit code, standard output and standard error agree."""
     unordered = _UNORDERED.search(step.command) is not None
-    stdout, printed = (_drawn(text) if "uniq -c" in step.command else text for text in (step.stdout, got.stdout))
+    stdout, printed = step.stdout, got.stdout
+    if "uniq -c" in step.command:
+        stdout, printed = _drawn(stdout), _drawn(printed)
+    if _CUT_OFF.search(step.command):
+        stdout, printed = _repeated(stdout), _repeated(printed)
     return step.code == got.code and agrees(stdout, printed, unordered=unordered) and agrees(step.stderr, got.stderr)
 
 
 def _drawn(text: str) -> str:
     """What `uniq -c` counted, without the counts: kube-proxy and a canary draw lots."""
     return re.sub(r"^ *\d+ ", "", text, flags=re.M)
+
+
+def _repeated(text: str) -> str:
+    """What was printed again and again until it was cut off, once."""
+    return re.sub(r"^(.*\n)\1+", r"\1", text, flags=re.M)
 
 
 def chains(sessions: Sequence[Session]) -> list[list[Session]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from labctl.embedded.clientset import DeleteOptions, Obj
@@ -193,6 +193,20 @@ def victims(candidates: Sequence[Obj], related: Iterable[Obj], count: int, now: 
         )
 
     return sorted(candidates, key=order)[:count]
+
+
+def claim_names(pod: Obj) -> Iterator[tuple[str, bool]]:
+    """Names of the PersistentVolumeClaims that a pod mounts, and whether the claim is made for the pod alone."""
+    for volume in meta.spec(pod).get("volumes") or ():
+        if "persistentVolumeClaim" in volume:
+            yield volume["persistentVolumeClaim"]["claimName"], False
+        elif "ephemeral" in volume:
+            yield f"{meta.name(pod)}-{volume['name']}", True
+
+
+def mounts_claim(pod: Obj, claim: Obj) -> bool:
+    """Whether a pod of its namespace mounts a claim."""
+    return any(name == meta.name(claim) for name, _ in claim_names(pod))
 
 
 def _age_bucket(since: float, now: float) -> int:

@@ -71,7 +71,7 @@ def all_controllers(
     yield EndpointSliceMirroringController()
     yield CloudServiceController()
     yield ServiceLB(settings.server)
-    yield PersistentVolumeController()
+    yield PersistentVolumeController(scale)
     yield VolumeProtectionController()
     yield NodeLifecycleController(settings.node_monitor_grace_period * scale, started)
     yield from greeters()

@@ -5,7 +5,7 @@ Source of the rules: `pkg/controller/volume/pvcprotection` and `pvprotection`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from labctl.embedded.clientset import Change, Obj
 from labctl.embedded.controllers import meta, pods
@@ -31,7 +31,7 @@ class VolumeProtectionController(BaseController):
         pod = change.object
         if change.type != "DELETED" and not pods.is_finished(pod):
             return ()
-        return tuple((CLAIMS, meta.namespace(pod), name) for name in _claims_of(pod))
+        return tuple((CLAIMS, meta.namespace(pod), name) for name, _ in pods.claim_names(pod))
 
     def reconcile(self, view: View, key: Key, now: float) -> Plan:
         """Take the finalizer off."""
@@ -44,17 +44,9 @@ class VolumeProtectionController(BaseController):
         return () if used else (Update(resource, meta.without_finalizer(obj, finalizer)),)
 
 
-def _claims_of(pod: Obj) -> Iterator[str]:
-    for volume in meta.spec(pod).get("volumes") or ():
-        if "persistentVolumeClaim" in volume:
-            yield volume["persistentVolumeClaim"]["claimName"]
-        elif "ephemeral" in volume:
-            yield f"{meta.name(pod)}-{volume['name']}"
-
-
 def _is_mounted(view: View, claim: Obj) -> bool:
     """Whether a pod that has a node and has not ended uses the claim."""
     return any(
-        meta.spec(pod).get("nodeName") and not pods.is_finished(pod) and meta.name(claim) in _claims_of(pod)
+        meta.spec(pod).get("nodeName") and not pods.is_finished(pod) and pods.mounts_claim(pod, claim)
         for pod in view.list(pods.PODS, meta.namespace(claim))
     )

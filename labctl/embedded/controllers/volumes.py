@@ -13,12 +13,15 @@ from labctl.embedded.clientset import Change, Obj
 from labctl.embedded.controllers import meta
 from labctl.embedded.controllers.controller import BaseController
 from labctl.embedded.controllers.meta import Key
+from labctl.embedded.controllers.pods import PODS, mounts_claim
 from labctl.embedded.controllers.selectors import matches
 from labctl.embedded.controllers.view import View
-from labctl.embedded.controllers.wanted import WARNING, Note, Plan, Record, Update, Wanted
+from labctl.embedded.controllers.wanted import WARNING, Note, Plan, Recheck, Record, Update, Wanted
 from labctl.embedded.kinds.quantity import parse
 
 CLAIMS, VOLUMES, CLASSES = "persistentvolumeclaims", "persistentvolumes", "storageclasses.storage.k8s.io"
+SYNC_PERIOD = 15.0
+"""Seconds after which a claim that is not bound is looked at again (`--pvclaimbinder-sync-period`)."""
 SELECTED_NODE = "volume.kubernetes.io/selected-node"
 _BOUND_BY, _COMPLETED = "pv.kubernetes.io/bound-by-controller", "pv.kubernetes.io/bind-completed"
 _PROVISIONERS = ("volume.beta.kubernetes.io/storage-provisioner", "volume.kubernetes.io/storage-provisioner")
@@ -28,12 +31,22 @@ class PersistentVolumeController(BaseController):
     """Binds claims to volumes."""
 
     name = "persistentvolume-controller"
-    resources = frozenset({CLAIMS, VOLUMES, CLASSES})
+    resources = frozenset({CLAIMS, VOLUMES, CLASSES, PODS})
+
+    def __init__(self, time_scale: float = 1.0) -> None:
+        """Make a controller.
+
+        Args:
+            time_scale: Factor on the time between two looks.
+        """
+        self._period = SYNC_PERIOD * time_scale
 
     def keys(self, change: Change, view: View) -> Iterable[Key]:
         """The claim; every claim that waits when a volume or a class changed; a volume."""
         if change.resource == CLAIMS:
             return (meta.key(change.object),)
+        if change.resource == PODS:
+            return ()
         waiting: list[Key] = [meta.key(claim) for claim in view.list(CLAIMS) if not _is_bound(claim)]
         return [*waiting, ("", meta.name(change.object))] if change.resource == VOLUMES else waiting
 
@@ -50,7 +63,7 @@ class PersistentVolumeController(BaseController):
             wanted or not is_delayed(view, claim) or SELECTED_NODE in meta.annotations_of(claim)
         ):
             return _bind(claim, volume)
-        return () if wanted else _wait(view, claim)
+        return (Recheck(now + self._period), *(() if wanted else _wait(view, claim)))
 
 
 def _is_bound(claim: Obj) -> bool:
@@ -140,9 +153,20 @@ def _wait(view: View, claim: Obj) -> list[Wanted]:
     if found is None:
         return [Record(claim, Note("ProvisioningFailed", f'storageclass.storage.k8s.io "{name}" not found', WARNING))]
     if is_delayed(view, claim) and SELECTED_NODE not in meta.annotations_of(claim):
-        text = "waiting for first consumer to be created before binding"
-        return [Record(claim, Note("WaitForFirstConsumer", text))]
+        return [Record(claim, _awaited(view, claim))]
     return _ask_provisioner(claim, found)
+
+
+def _awaited(view: View, claim: Obj) -> Note:
+    """What a claim of a delayed class waits for."""
+    pods = [
+        meta.name(pod)
+        for pod in view.list(PODS, meta.namespace(claim))
+        if not meta.spec(pod).get("nodeName") and mounts_claim(pod, claim)
+    ]
+    if not pods:
+        return Note("WaitForFirstConsumer", "waiting for first consumer to be created before binding")
+    return Note("WaitForPodScheduled", f"waiting for pod{'s' * (len(pods) > 1)} {','.join(pods)} to be scheduled")
 
 
 def _ask_provisioner(claim: Obj, found: Obj) -> list[Wanted]:
@@ -153,10 +177,10 @@ def _ask_provisioner(claim: Obj, found: Obj) -> list[Wanted]:
         " correctly registered."
     )
     asked = dict.fromkeys(_PROVISIONERS, provisioner)
-    if asked.items() <= meta.annotations_of(claim).items():
-        return []
     event = Record(claim, Note("ExternalProvisioning", text))
-    return [Update(CLAIMS, meta.with_annotations(claim, asked), then=event)]
+    if asked.items() <= meta.annotations_of(claim).items():
+        return [event]
+    return [Update(CLAIMS, meta.with_annotations(claim, asked))]
 
 
 def _volume_phase(view: View, volume: Obj | None) -> list[Wanted]:

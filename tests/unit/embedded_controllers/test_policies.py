@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -181,6 +182,31 @@ def test_a_claim_of_a_delayed_class_waits_for_its_pod_and_then_for_a_provisioner
         )
 
     run(scenario)
+
+
+def test_a_claim_that_waits_is_looked_at_again_and_says_for_which_pods() -> None:
+    async def scenario(cluster: Cluster) -> None:
+        volumes = [{"name": "d", "persistentVolumeClaim": {"claimName": "data"}}]
+        for name in ("p", "q"):
+            spec = {"volumes": volumes, "containers": [], "schedulingGates": [{"name": "later"}]}
+            cluster.api.create("pods", {"metadata": {"name": name, "namespace": "default"}, "spec": spec})
+        local = {"metadata": {"name": "later"}, "provisioner": "x", "volumeBindingMode": "WaitForFirstConsumer"}
+        cluster.api.create("storageclasses.storage.k8s.io", local)
+        cluster.api.create("persistentvolumeclaims", _claim(storageClassName="later"))
+        for _ in range(1000):
+            await cluster.settle()
+            (event,) = [
+                event
+                for event in cluster.api.list("events")
+                if event["involvedObject"]["kind"] == "PersistentVolumeClaim"
+            ]
+            if event.get("count", 1) >= 3:
+                break
+            await asyncio.sleep(0.005)
+        assert event["count"] >= 3
+        assert event["message"] == "waiting for pods p,q to be scheduled"
+
+    run(scenario, settings=ControllerSettings(root_ca="CA", seed=1, time_scale=1e-3))
 
 
 def test_a_claim_that_a_pod_uses_is_deleted_when_the_pod_has_gone() -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from labctl.embedded.clientset import Obj
 from labctl.embedded.controllers import meta
+from labctl.embedded.controllers.pods import claim_names
 from labctl.embedded.controllers.view import View
 from labctl.embedded.controllers.volumes import CLAIMS, SELECTED_NODE, is_delayed
 from labctl.embedded.controllers.wanted import Update, Wanted
@@ -36,7 +37,7 @@ class Claims:
 def claims_of(view: View, pod: Obj) -> Claims:
     """Look at a pod's claims."""
     unbound = []
-    for name, ephemeral in _names(pod):
+    for name, ephemeral in claim_names(pod):
         claim = view.get(CLAIMS, meta.namespace(pod), name)
         if claim is None:
             waiting = "waiting for ephemeral volume controller to create the persistentvolumeclaim"
@@ -50,11 +51,3 @@ def claims_of(view: View, pod: Obj) -> Claims:
                 return Claims("pod has unbound immediate PersistentVolumeClaims")
             unbound.append(claim)
     return Claims("", unbound)
-
-
-def _names(pod: Obj) -> Iterator[tuple[str, bool]]:
-    for volume in meta.spec(pod).get("volumes") or ():
-        if "persistentVolumeClaim" in volume:
-            yield volume["persistentVolumeClaim"]["claimName"], False
-        elif "ephemeral" in volume:
-            yield f"{meta.name(pod)}-{volume['name']}", True
