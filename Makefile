@@ -48,7 +48,7 @@ conformance: setup-dev  ## compare the embedded ingress with what a real ingress
 sessions: setup-dev  ## replay recorded kubectl and helm sessions of a real k3s on embedded clusters
 	$(BIN)/python -m tests.sessions
 
-fuzz: setup-dev  ## send the embedded ingress 60,000 requests, answers and frames made by chance
+fuzz: setup-dev  ## send the embedded ingress and API 60,000 requests, answers and frames made by chance
 	$(BIN)/python -m tests.fuzz
 
 bench: setup-dev  ## print the benchmarks' ratios (needs nginx, wrk and hey)

@@ -7,14 +7,16 @@ import asyncio
 import gc
 import time
 
+from tests.fuzz.api import fuzz_api
 from tests.fuzz.frames import fuzz_frames
 from tests.fuzz.requests import fuzz_requests
 from tests.fuzz.upstreams import fuzz_upstreams
 
 PARTS = (
-    ("requests", fuzz_requests, 0.8),
+    ("requests to the ingress", fuzz_requests, 0.6),
     ("answers of pods", fuzz_upstreams, 0.1),
     ("HTTP/2 frames", fuzz_frames, 0.1),
+    ("requests to the Kubernetes API", fuzz_api, 0.2),
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from tests.fuzz.api import fuzz_api
 from tests.fuzz.frames import fuzz_frames
 from tests.fuzz.requests import fuzz_requests
 from tests.fuzz.upstreams import fuzz_upstreams
@@ -21,3 +22,8 @@ def test_answers_of_bad_pods_break_nothing() -> None:
 
 def test_generated_frames_break_nothing() -> None:
     asyncio.run(fuzz_frames(SEED, 600))
+
+
+def test_requests_made_from_the_openapi_document_break_nothing() -> None:
+    statuses = asyncio.run(fuzz_api(SEED, 1500))
+    assert {200, 201, 400, 404, 405, 406, 409, 415, 422} <= statuses.keys()

@@ -187,16 +187,15 @@ def _ending_definition(stored: Obj, now: datetime) -> Obj:
     metadata = obj["metadata"]
     metadata["deletionTimestamp"] = timestamp(now)
     metadata["finalizers"] = [*(metadata.get("finalizers") or ()), DEFINITION_FINALIZER]
-    conditions = obj.setdefault("status", {}).setdefault("conditions", [])
-    conditions.append(
-        {
-            "type": "Terminating",
-            "status": "True",
-            "lastTransitionTime": timestamp(now),
-            "reason": "InstanceDeletionPending",
-            "message": "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon",
-        }
-    )
+    status = obj.get("status") or {}
+    terminating = {
+        "type": "Terminating",
+        "status": "True",
+        "lastTransitionTime": timestamp(now),
+        "reason": "InstanceDeletionPending",
+        "message": "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon",
+    }
+    obj["status"] = {**status, "conditions": [*(status.get("conditions") or ()), terminating]}
     return obj
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,8 @@ from labctl.embedded.api.selectors import (
 )
 from labctl.embedded.clientset import ApiError, DeleteOptions, Obj
 from labctl.embedded.kinds.resources import Resource
+from labctl.embedded.kinds.schema import struct_type_errors
+from labctl.embedded.kinds.wire import all_structs
 
 _INT64 = 2**63
 _UINT64 = 2**64
@@ -161,11 +163,13 @@ def delete_options(info: RequestInfo, body: Any) -> tuple[DeleteOptions, bool]:
     Raises:
         ApiError: 400 or 422 with the API server's words.
     """
+    if isinstance(body, dict) and (wrong := struct_type_errors(all_structs()["meta.DeleteOptions"], body)):
+        raise bad_request(f'DeleteOptions in version "v1" cannot be handled as a DeleteOptions: {wrong[0]}')
     given: Mapping[str, Any] = body if isinstance(body, dict) else _query_options(info)
     grace = given.get("gracePeriodSeconds")
     policy = given.get("propagationPolicy") or ""
     orphan = given.get("orphanDependents")
-    _check_delete_options(grace, policy, orphan, given.get("dryRun") or ())
+    _check_delete_options(policy, orphan, given.get("dryRun") or ())
     if orphan is not None:
         policy = "Orphan" if orphan else "Background"
     preconditions = {key: value for key, value in (given.get("preconditions") or {}).items() if value is not None}
@@ -181,13 +185,7 @@ def _query_options(info: RequestInfo) -> Obj:
     return given
 
 
-def _check_delete_options(grace: Any, policy: Any, orphan: Any, dry_run: Any) -> None:
-    if grace is not None and (isinstance(grace, bool) or not isinstance(grace, int)):
-        kind = "string" if isinstance(grace, str) else "number"
-        raise bad_request(
-            f'DeleteOptions in version "v1" cannot be handled as a DeleteOptions: json: cannot unmarshal {kind} into '
-            "Go struct field DeleteOptions.gracePeriodSeconds of type int64"
-        )
+def _check_delete_options(policy: str, orphan: bool | None, dry_run: Sequence[str]) -> None:
     problems: list[tuple[str, str, str]] = []
     if orphan is not None and policy:
         text = f'Invalid value: "{policy}": orphanDependents and deletionPropagation cannot be both set'

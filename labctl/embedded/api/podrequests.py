@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from labctl.embedded.api.bodies import read_value
+from labctl.embedded.api.bodies import Checks, read_object
 from labctl.embedded.api.call import Call
 from labctl.embedded.api.errors import bad_request, internal, invalid_reference
 from labctl.embedded.api.kubelet import Kubelet, Streams
@@ -16,8 +16,11 @@ from labctl.embedded.api.selectors import matches_labels
 from labctl.embedded.api.streams import portforward, remotecommand
 from labctl.embedded.clientset import ApiError, Obj
 from labctl.embedded.http.messages import Duplex, Response
+from labctl.embedded.kinds.resources import Resource
 
 _TEXT = "text/plain"
+_BINDING = Resource("", "v1", "pods", "", "Binding", namespaced=True)
+_EVICTION = Resource("policy", "v1", "pods", "", "Eviction", namespaced=True)
 
 
 class PodRequests:
@@ -25,11 +28,13 @@ class PodRequests:
 
     Args:
         registry: Where the pods are.
+        checks: The kinds' rules about form.
         kubelet: Runs them; None while none is connected.
     """
 
-    def __init__(self, registry: Registry, kubelet: Kubelet | None) -> None:
+    def __init__(self, registry: Registry, checks: Checks, kubelet: Kubelet | None) -> None:
         self._registry = registry
+        self._checks = checks
         self.kubelet = kubelet
 
     def log(self, call: Call) -> Response:
@@ -111,9 +116,9 @@ class PodRequests:
     def bind(self, call: Call) -> Response:
         """POST of a Binding: puts a pod on a node."""
         info = call.info
-        body = read_value(call)
         options = change_options(info, call.user_agent, "CreateOptions")
-        if not isinstance(body, dict) or (body.get("metadata") or {}).get("name") != info.name:
+        body = read_object(call, _BINDING, self._checks, options.validation)
+        if (body.get("metadata") or {}).get("name") != info.name:
             raise bad_request("name in URL does not match name in Binding object")
         target = body.get("target") or {}
         if target.get("kind") not in (None, "", "Node"):
@@ -128,9 +133,8 @@ class PodRequests:
     def evict(self, call: Call) -> Response:
         """POST of an Eviction: deletes a pod unless a disruption budget forbids it."""
         info = call.info
-        body = read_value(call)
-        if not isinstance(body, dict):
-            raise bad_request("the object provided is unrecognized (must be of type Eviction)")
+        validation = change_options(info, call.user_agent, "CreateOptions").validation
+        body = read_object(call, _EVICTION, self._checks, validation)
         pod = self._registry.require(call.target, info.namespace, info.name).object
         options, dry_run = delete_options(info, body.get("deleteOptions") or {})
         if (pod.get("status") or {}).get("phase") not in ("Succeeded", "Failed", "Pending"):

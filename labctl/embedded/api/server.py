@@ -110,16 +110,16 @@ class ApiServer:
         self.signer = TokenSigner(pki.service_accounts)
         self._pki = pki
         self._broadcaster = Broadcaster(registry.store)
-        self._pods = PodRequests(registry, None)
+        rules = registry.rules
+        assert isinstance(rules, AllRules)
+        self._pods = PodRequests(registry, rules, None)
         self._gate = Gate(registry)
         self._server: asyncio.Server | None = None
         self._certificates: CertificateSigner | None = None
-        self.app = Api(self._parts(settings))
+        self.app = Api(self._parts(rules, settings))
 
-    def _parts(self, settings: ClusterSettings) -> Parts:
+    def _parts(self, rules: AllRules, settings: ClusterSettings) -> Parts:
         registry = self.registry
-        rules = registry.rules
-        assert isinstance(rules, AllRules)
         kinds = rules.kinds
         custom = CustomResources(kinds)
         served = Served(custom.is_custom, custom.list_kind)
@@ -188,8 +188,8 @@ class ApiServer:
         self._broadcaster.close()
         if self._server is not None:
             self._server.close()
-            # Ended watches get to write their last chunk.
-            await asyncio.sleep(0)
+        # Ended watches get to write their last chunk, and what is due already is done.
+        await asyncio.sleep(0)
         self.registry.store.close()
 
 

@@ -98,7 +98,7 @@ def _service_account(resource: Resource, pod: Obj, state: Clientset, source: ran
     if automount is not False:
         _mount_token(spec, source)
     if not spec.get("imagePullSecrets") and account.get("imagePullSecrets"):
-        spec["imagePullSecrets"] = [{"name": secret["name"]} for secret in account["imagePullSecrets"]]
+        spec["imagePullSecrets"] = [{"name": secret.get("name", "")} for secret in account["imagePullSecrets"]]
 
 
 def _mount_token(spec: Obj, source: random.Random) -> None:

@@ -95,7 +95,7 @@ def _entries(kind: Type, value: Obj) -> Obj:
     if element.kind == "string":
         return {key: "" if value[key] is None else value[key] for key in sorted(value)}
     if kind.go == "v1.ResourceList":
-        return {key: _milli(value[key]) for key in sorted(value)}
+        return {key: "0" if value[key] is None else _milli(value[key]) for key in sorted(value)}
     return {key: zero(element) if value[key] is None else _value(element, value[key]) for key in sorted(value)}
 
 

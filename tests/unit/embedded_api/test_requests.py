@@ -257,6 +257,63 @@ def test_a_pod_is_bound_and_evicted(server: Server) -> None:
     assert server.get(f"{PODS}/p").json["metadata"]["deletionGracePeriodSeconds"] == 30
 
 
+@pytest.mark.parametrize(
+    ("subresource", "body", "problem"),
+    [
+        (
+            "binding",
+            {"metadata": "x"},
+            "string into Go struct field Binding.metadata of type v1.ObjectMeta",
+        ),
+        (
+            "eviction",
+            {"deleteOptions": {"preconditions": []}},
+            "array into Go struct field DeleteOptions.deleteOptions.preconditions of type v1.Preconditions",
+        ),
+    ],
+)
+def test_what_is_no_binding_or_eviction_is_refused(
+    server: Server, subresource: str, body: object, problem: str
+) -> None:
+    server.post(PODS, pod())
+    refused = server.post(f"{PODS}/p/{subresource}", body)
+    kind = subresource.capitalize()
+    said = f'{kind} in version "v1" cannot be handled as a {kind}: json: cannot unmarshal {problem}'
+    assert (refused.status, refused.message) == (400, said)
+
+
+def test_delete_options_of_a_wrong_type_are_refused(server: Server) -> None:
+    server.post(PODS, pod())
+    refused = server.delete(f"{PODS}/p", {"preconditions": "x"})
+    assert refused.status == 400
+    assert refused.message.endswith("Go struct field DeleteOptions.preconditions of type v1.Preconditions")
+    assert server.get(f"{PODS}/p").status == 200
+
+
+def test_what_is_null_or_has_no_name_is_no_fault_of_the_server(server: Server) -> None:
+    assert server.post(CONFIG_MAPS, {"metadata": {"name": "c"}, "binaryData": {"a": None}}).status == 201
+    node = {"metadata": {"name": "n"}, "status": {"allocatable": {"cpu": None}}}
+    assert server.post("/api/v1/nodes", node).json["status"]["allocatable"] == {"cpu": "0"}
+    account = server.get("/api/v1/namespaces/default/serviceaccounts/default").json
+    server.put("/api/v1/namespaces/default/serviceaccounts/default", account | {"imagePullSecrets": [{}]})
+    assert server.post(PODS, pod()).status == 201
+    definition = {
+        "metadata": {"name": "webs.a.b"},
+        "spec": {
+            "group": "a.b",
+            "names": {"plural": "webs", "kind": "Web"},
+            "scope": "Namespaced",
+            "versions": [
+                {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": {"type": "object"}}}
+            ],
+        },
+        "status": {"conditions": None},
+    }
+    definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+    assert server.post(definitions, definition).status == 201
+    assert server.delete(definitions).status == 200
+
+
 def test_go_names_what_is_wrong_with_json() -> None:
     cases = {
         b'{"a" 1}': "invalid character '1' after object key",

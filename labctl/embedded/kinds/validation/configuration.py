@@ -104,4 +104,4 @@ def _frozen(obj: Obj, old: Obj | None, *names: str) -> Iterator[Cause]:
 
 
 def _decoded_size(data: Obj) -> int:
-    return sum(len(value) * 3 // 4 - value.count("=") for value in data.values())
+    return sum(len(value) * 3 // 4 - value.count("=") for value in data.values() if value)
