@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -47,13 +48,11 @@ class Histogram:
     def of(cls, seconds: Iterable[float]) -> Histogram:
         """The histogram of durations given in seconds."""
         counts: dict[int, int] = {}
-        longest = 0
-        for duration in seconds:
-            micros = round(duration * 1e6)
-            longest = max(longest, micros)
+        durations = Counter(round(duration * 1e6) for duration in seconds)
+        for micros, count in durations.items():
             bucket = bucket_of(micros)
-            counts[bucket] = counts.get(bucket, 0) + 1
-        return cls(counts, longest)
+            counts[bucket] = counts.get(bucket, 0) + count
+        return cls(counts, max((0, *durations)))
 
     @property
     def total(self) -> int:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from labctl.model.probe import Connection, ProbeError, ProbePlan
@@ -138,36 +140,18 @@ class AnswerReader:
         self._pending = data
         return False
 
-    def _begin(self, head: bytes) -> bool:
-        """Read a whole head; False for one that only announces the answer (1xx)."""
+    def _begin(self, raw: bytes) -> bool:
+        """Take a whole head; False for one that only announces the answer (1xx)."""
         self._started = True
-        _check_size(head)
-        self.status = _status(head)
-        if 100 <= self.status < 200 and self.status != 101:
+        head = _read_head(raw, self._no_body)
+        if head is None:
             return False
-        if b"\0" in head:
-            raise AnswerError(codes.WEIRD_SERVER_REPLY, "NUL byte in header")
-        if _NO_COLON.search(head):
-            raise AnswerError(codes.WEIRD_SERVER_REPLY, "Header without colon")
-        self.head = head
-        self._frame(head.lower())
-        return True
-
-    def _frame(self, fields: bytes) -> None:
-        """Learn from a lower-case head where the body ends (RFC 9112, section 6.3)."""
-        connection = _field(fields, b"connection")
-        old = fields.startswith(b"http/1.0")
-        self.reusable = b"keep-alive" in connection if old else b"close" not in connection
-        if self._no_body or self.status in (101, 204, 304):
-            self._left = 0
-        elif coding := _field(fields, b"transfer-encoding"):
-            if not coding.endswith(b"chunked"):
-                words = f"Unsolicited Transfer-Encoding ({coding.decode('latin-1')}) found"
-                raise AnswerError(codes.BAD_CONTENT_ENCODING, words)
+        self.head = raw
+        self.status, self.length, self.reusable = head.status, head.length, head.reusable
+        self._left = head.length
+        if head.chunked:
             self._chunks = _Chunks()
-        else:
-            self._left = _length(fields)
-            self.length = self._left
+        return True
 
     def _feed_body(self, data: bytes) -> bool:
         if self._chunks is not None:
@@ -246,6 +230,46 @@ def _chunk_size(line: bytes) -> int:
     if len(digits) > _CHUNK_DIGITS_MOST:
         raise AnswerError(codes.RECV_ERROR, f"chunk hex-length longer than {_CHUNK_DIGITS_MOST}")
     return int(digits, 16)
+
+
+class _Head(NamedTuple):
+    """What a head says of the answer: `length` is None where the body ends with its chunks, or with the connection."""
+
+    status: int
+    length: int | None
+    chunked: bool
+    reusable: bool
+
+
+@lru_cache(maxsize=32)
+def _read_head(head: bytes, no_body: bool) -> _Head | None:
+    """A whole head; None for one that only announces the answer (1xx).
+
+    Remembered, because the heads of a run are mostly alike: a server's Date changes once a second.
+
+    Raises:
+        AnswerError: It is none.
+    """
+    _check_size(head)
+    status = _status(head)
+    if 100 <= status < 200 and status != 101:
+        return None
+    if b"\0" in head:
+        raise AnswerError(codes.WEIRD_SERVER_REPLY, "NUL byte in header")
+    if _NO_COLON.search(head):
+        raise AnswerError(codes.WEIRD_SERVER_REPLY, "Header without colon")
+    fields = head.lower()
+    connection = _field(fields, b"connection")
+    old = fields.startswith(b"http/1.0")
+    reusable = b"keep-alive" in connection if old else b"close" not in connection
+    if no_body or status in (101, 204, 304):
+        return _Head(status, 0, False, reusable)
+    if coding := _field(fields, b"transfer-encoding"):
+        if not coding.endswith(b"chunked"):
+            words = f"Unsolicited Transfer-Encoding ({coding.decode('latin-1')}) found"
+            raise AnswerError(codes.BAD_CONTENT_ENCODING, words)
+        return _Head(status, None, True, reusable)
+    return _Head(status, _length(fields), False, reusable)
 
 
 def _check_size(head: bytes) -> None:

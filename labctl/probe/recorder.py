@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import chain
 
 from labctl.model.histogram import Histogram
 from labctl.model.probe import Answer, Fold, Outcome, ProbeError, ProbePlan, ProbeResult, Sample
@@ -29,13 +30,18 @@ _BATCH = 4096
 
 
 class _Counted:
-    """An outcome and how many requests ended so: counting must not hash the outcome each time."""
+    """An outcome and how many requests ended so: counting must not hash the outcome each time.
 
-    __slots__ = ("count", "outcome")
+    `lane` is what the time line counts it as, `placed` how many of them are on the time line.
+    """
 
-    def __init__(self, outcome: Outcome) -> None:
+    __slots__ = ("count", "lane", "outcome", "placed")
+
+    def __init__(self, outcome: Outcome, lane: Outcome) -> None:
         self.outcome = outcome
+        self.lane = lane
         self.count = 0
+        self.placed = 0
 
 
 class Recorder:
@@ -58,11 +64,10 @@ class Recorder:
         self._histogram = Histogram()
         self._phase_values: defaultdict[str, list[float]] = defaultdict(list)
         self._phases: dict[str, Histogram] = {}
-        self._timeline: Timeline[Outcome] = Timeline()
+        self._width = FINEST
+        self._slots: dict[int, dict[Outcome, int]] = {}
         self._slot = 0
         self._slot_ends = FINEST
-        self._before: dict[Outcome, int] = {}
-        self._lanes: dict[Outcome, Outcome] = {}
 
     def answered(self, index: int, started: float, elapsed: float, status: int, head: bytes, body: bytes) -> None:
         """A whole answer came: its raw head (status line and headers) and the first 64 KiB of its body."""
@@ -90,7 +95,7 @@ class Recorder:
         if outcome is None:
             if len(self._errors) >= OUTCOMES_KEPT:
                 key, error = (error.code, OTHER_KEY), replace(error, message=OTHER_KEY)
-            outcome = self._errors.setdefault(key, _Counted(Outcome(0, error=error)))
+            outcome = self._errors.setdefault(key, self._counted(Outcome(0, error=error)))
         self._count(index, started, elapsed, outcome)
 
     def result(self, elapsed: float, *, partial: bool | None = None, cpu: float = 0.0) -> ProbeResult:
@@ -113,18 +118,23 @@ class Recorder:
             answers=tuple(self._answers),
             elapsed=elapsed,
             partial=self.done < self._plan.count if partial is None else partial,
-            folded=Fold(self._counts(), self._histogram, dict(self._phases), self._timeline),
+            folded=Fold(
+                {each.outcome: each.count for each in self._all()},
+                self._histogram,
+                dict(self._phases),
+                Timeline(self._width, self._slots),
+            ),
             notices=tuple(self.notices),
             cpu=cpu,
         )
 
-    def _counts(self) -> dict[Outcome, int]:
-        return {each.outcome: each.count for each in (*self._known.values(), *self._errors.values())}
+    def _all(self) -> Iterator[_Counted]:
+        return chain(self._known.values(), self._errors.values())
 
     def _new_outcome(self, key: tuple[int, str, str, str]) -> _Counted:
         if len(self._known) >= OUTCOMES_KEPT:
             key = (key[0], OTHER_KEY, OTHER_KEY, OTHER_KEY)
-        return self._known.setdefault(key, _Counted(Outcome(*key)))
+        return self._known.setdefault(key, self._counted(Outcome(*key)))
 
     def _count(self, index: int, started: float, elapsed: float, counted: _Counted) -> None:
         if started + elapsed >= self._slot_ends:
@@ -144,30 +154,30 @@ class Recorder:
             self._phases[name] = self._phases.get(name, Histogram()).merge(Histogram.of(values))
             values.clear()
 
+    def _counted(self, end: Outcome) -> _Counted:
+        """A new outcome; the time line tells the first ones apart, and counts the rest by status or error."""
+        lane = end
+        if len(self._known) + len(self._errors) >= LANES:
+            error = replace(end.error, message="") if end.error else None
+            lane = Outcome(end.status, OTHER_KEY, OTHER_KEY, OTHER_KEY, error)
+        return _Counted(end, lane)
+
     def _close_slot(self) -> None:
         """What was counted since the last slot belongs to this one: no request costs more for the time line."""
-        now = self._counts()
-        new = {end: count - self._before.get(end, 0) for end, count in now.items()}
-        counts: dict[Outcome, int] = {}
-        for end, count in new.items():
-            if count:
-                lane = self._lane(end)
-                counts[lane] = counts.get(lane, 0) + count
-        self._before = now
+        counts = self._slots.get(self._slot, {})
+        for each in self._all():
+            new = each.count - each.placed
+            if new:
+                counts[each.lane] = counts.get(each.lane, 0) + new
+                each.placed = each.count
         if counts:
-            self._timeline = self._timeline.merge(Timeline(self._timeline.width, {self._slot: counts}))
-
-    def _lane(self, end: Outcome) -> Outcome:
-        """What the time line counts an outcome as: the first ones as themselves, the rest by status or error."""
-        if end not in self._lanes:
-            if len(self._lanes) < LANES:
-                self._lanes[end] = end
-            else:
-                error = replace(end.error, message="") if end.error else None
-                return Outcome(end.status, OTHER_KEY, OTHER_KEY, OTHER_KEY, error)
-        return self._lanes[end]
+            self._slots[self._slot] = counts
 
     def _open_slot(self, ended: float) -> None:
-        self._timeline = self._timeline.widened(width_for(ended, self._timeline.width))
-        self._slot = int(ended / self._timeline.width)
-        self._slot_ends = (self._slot + 1) * self._timeline.width
+        width = width_for(ended, self._width)
+        if width > self._width:
+            wider = Timeline(self._width, self._slots).widened(width)
+            self._slots = {slot: dict(counts) for slot, counts in wider.slots.items()}
+            self._width = width
+        self._slot = int(ended / width)
+        self._slot_ends = (self._slot + 1) * width
