@@ -27,15 +27,16 @@ CONNECT_ERRORS = frozenset(
 
 
 class Exchange:
-    """One connection and the request that is on its way on it.
+    """One connection (`fd` is its descriptor) and the request that is on its way on it.
 
     `begun` is when the request was to begin, `sent` when it did, `connected` and `first` (byte) what came then.
     """
 
-    __slots__ = ("begun", "connected", "first", "index", "reader", "reused", "sent", "socket", "target", "unsent")
+    __slots__ = ("begun", "connected", "fd", "first", "index", "reader", "reused", "sent", "socket", "target", "unsent")
 
     def __init__(self, connection: socket.socket, index: int, begun: float, reader: AnswerReader, target: int) -> None:
         self.socket = connection
+        self.fd = connection.fileno()
         self.index = index
         self.begun = begun
         self.reader = reader

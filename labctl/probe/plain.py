@@ -101,6 +101,7 @@ class _Loop:
         self._target = 0
         self._poll = poll
         self._request = request_bytes(plan, USER_AGENT)
+        self._method = plan.request.method
         self._keep_alive = plan.connection is Connection.KEEP_ALIVE
         self._schedule = Schedule(plan)
         self._limit, notice = descriptors.affordable(min(plan.concurrency, self._schedule.count))
@@ -118,10 +119,10 @@ class _Loop:
             self._fill()
             if not opened and self._next >= schedule.count:
                 return
-            for fd, event in poll.poll(self._wait()):
+            for fd, _ in poll.poll(self._wait()):
                 exchange = opened.get(fd)
                 if exchange is not None:
-                    self._serve(exchange, event)
+                    self._serve(exchange)
                 elif fd in self._idle:  # The server closed a connection that waited for its next request.
                     self._idle.pop(fd).socket.close()
             self._sweep()
@@ -190,7 +191,7 @@ class _Loop:
 
     def _resend(self, exchange: Exchange, index: int, begun: float) -> None:
         now = begun if not self._schedule.open else self._clock()
-        exchange.again(index, begun, now, AnswerReader(self._plan.request.method))
+        exchange.again(index, begun, now, AnswerReader(self._method))
         self._send(exchange, self._request)
 
     def _connect(self, index: int, begun: float, target: int) -> None:
@@ -201,14 +202,13 @@ class _Loop:
         except OSError as error:
             self._no_socket(index, begun, error)
             return
-        exchange = Exchange(connection, index, begun, AnswerReader(self._plan.request.method), target)
+        exchange = Exchange(connection, index, begun, AnswerReader(self._method), target)
         exchange.sent = self._clock()
         code = connection.connect_ex(address.sockaddr)
         if code not in (0, errno.EINPROGRESS):
             self._unreachable(exchange, code)
             return
-        fd = connection.fileno()
-        self._open[fd] = exchange
+        self._open[exchange.fd] = exchange
         # On a quick network the handshake is over by now, and waiting for that would cost a turn.
         self._send(exchange, self._request, register=True)
 
@@ -253,21 +253,20 @@ class _Loop:
             exchange.connected = self._clock()
             self._recorder.phase("connect", exchange.connected - exchange.sent)
         exchange.unsent = memoryview(data)[sent:] if sent < len(data) else b""
-        fd = exchange.socket.fileno()
-        wanted = select.EPOLLIN | (select.EPOLLOUT if exchange.unsent else 0)
         if register:
-            self._poll.register(fd, wanted)
-        elif exchange.unsent or not sent:
-            self._poll.modify(fd, wanted)
+            self._poll.register(exchange.fd, select.EPOLLIN | select.EPOLLOUT if exchange.unsent else select.EPOLLIN)
+        elif exchange.unsent:
+            self._poll.modify(exchange.fd, select.EPOLLIN | select.EPOLLOUT)
 
-    def _serve(self, exchange: Exchange, event: int) -> None:
+    def _serve(self, exchange: Exchange) -> None:
         """Something happened on a connection."""
-        if event & select.EPOLLOUT and exchange.unsent:
+        if exchange.unsent:
             self._send(exchange, exchange.unsent)
-            if not exchange.unsent and exchange.socket.fileno() in self._open:
-                self._poll.modify(exchange.socket.fileno(), select.EPOLLIN)
-        if event & ~select.EPOLLOUT and exchange.socket.fileno() in self._open:
-            self._receive(exchange)
+            if self._open.get(exchange.fd) is not exchange:
+                return  # it failed
+            if not exchange.unsent:
+                self._poll.modify(exchange.fd, select.EPOLLIN)
+        self._receive(exchange)
 
     def _receive(self, exchange: Exchange) -> None:
         try:
@@ -296,7 +295,7 @@ class _Loop:
             exchange.index, begun - self._pace.begun, now - begun, reader.status, reader.head, reader.body
         )
         self._recorder.phase("first byte", (exchange.first or now) - exchange.connected)
-        fd = exchange.socket.fileno()
+        fd = exchange.fd
         self._open.pop(fd, None)
         due = self._due(now) if len(self._open) < self._limit else None
         if not (self._keep_alive and reader.reusable and not closed and not exchange.unsent):
@@ -358,7 +357,7 @@ class _Loop:
         self._recorder.failed(index, begun - self._pace.begun, self._clock() - begun, error)
 
     def _drop(self, exchange: Exchange) -> None:
-        self._open.pop(exchange.socket.fileno(), None)
+        self._open.pop(exchange.fd, None)
         exchange.socket.close()
 
     def _sweep(self) -> None:
