@@ -101,20 +101,17 @@ class AnswerReader:
         Raises:
             AnswerError: It is no HTTP/1 answer.
         """
-        if self.head:
-            return self._feed_body(data)
         if self._pending:
             data = self._pending + data
-        while True:
+        while not self.head:
             end = data.find(b"\r\n\r\n") + 4
             if end < 4:
                 end = data.find(b"\n\n") + 2
                 if end < 2:
                     return self._wait_for_head(data)
-            if self._begin(data[:end]):
-                self._pending = b""
-                return self._feed_body(data[end:])
+            self._begin(data[:end])
             data = data[end:]
+        return self._feed_body(data)
 
     def end(self) -> bool:
         """The server closed.
@@ -140,18 +137,16 @@ class AnswerReader:
         self._pending = data
         return False
 
-    def _begin(self, raw: bytes) -> bool:
-        """Take a whole head; False for one that only announces the answer (1xx)."""
-        self._started = True
+    def _begin(self, raw: bytes) -> None:
+        """Take a whole head, unless it only announces the answer (1xx)."""
+        self._started, self._pending = True, b""
         head = _read_head(raw, self._no_body)
-        if head is None:
-            return False
-        self.head = raw
-        self.status, self.length, self.reusable = head.status, head.length, head.reusable
-        self._left = head.length
-        if head.chunked:
-            self._chunks = _Chunks()
-        return True
+        if head is not None:
+            self.head = raw
+            self.status, self.length, self.reusable = head.status, head.length, head.reusable
+            self._left = head.length
+            if head.chunked:
+                self._chunks = _Chunks()
 
     def _feed_body(self, data: bytes) -> bool:
         if self._chunks is not None:

@@ -1,8 +1,10 @@
-"""The request engine against the study's shell loop, hey and wrk, on one local nginx: `python -m tests.benchmarks.bench_probe`.
+"""The request engine against the study's shell loop, hey, wrk and oha, on one local nginx: `python -m tests.benchmarks.bench_probe`.
 
 Every ratio is the median of the ratios of alternating rounds of the same run: what disturbs a round disturbs both
-sides, and absolute rates depend on the machine and on what else it does. The nginx has one worker and answers as echoserver does (142
-bytes that name a pod). The engine classifies by pod and keeps percentiles, as it always does. Takes about 70 seconds.
+sides, and absolute rates depend on the machine and on what else it does. The processor time of a request is the
+sender's alone; it depends less on what else the machine does. The nginx has one worker and answers as echoserver does
+(142 bytes that name a pod). The engine classifies by pod and keeps percentiles, as it always does. Takes some 80
+seconds.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from labctl.model.probe import Connection, ProbePlan, Request
 from labctl.probe.workers import send
@@ -40,6 +43,13 @@ BODY = (
 )
 
 
+class Round(NamedTuple):
+    """What one contestant reached in one round: requests per second, and µs of its own processor time for each."""
+
+    rate: float
+    cpu: float
+
+
 def main() -> None:
     """Measure and print the ratios, each with the one that is wanted."""
     missing = [tool for tool in ("nginx", "wrk", "hey", "curl") if shutil.which(tool) is None]
@@ -49,7 +59,8 @@ def main() -> None:
     with nginx() as url:
         measured = rates(url)
         for name, found in measured.items():
-            print(f"{name:42}{statistics.median(found):>10,.0f} requests/s")
+            rate, cpu = (statistics.median(each) for each in zip(*found, strict=True))
+            print(f"{name:42}{rate:>10,.0f} requests/s{cpu:>10,.1f} µs of CPU each")
         print()
         for ours, peer, wanted in WANTED:
             if peer in measured:
@@ -59,18 +70,20 @@ def main() -> None:
         print("\n" + many_in_a_process_of_its_own(url))
 
 
-def show(ours: str, peer: str, measured: dict[str, list[float]], wanted: float) -> None:
-    """One line: the median ratio of the rounds, their range, and whether it is enough."""
-    ratios = sorted(mine / other for mine, other in zip(measured[ours], measured[peer], strict=True))
+def show(ours: str, peer: str, measured: dict[str, list[Round]], wanted: float) -> None:
+    """One line: the median ratio of the rounds, their range, whether it is enough, and the ratio of processor time."""
+    pairs = list(zip(measured[ours], measured[peer], strict=True))
+    ratios = sorted(mine.rate / other.rate for mine, other in pairs)
     middle = statistics.median(ratios)
+    cpu = statistics.median(mine.cpu / other.cpu for mine, other in pairs)
     spread = f"({ratios[0]:.2f} … {ratios[-1]:.2f})"
     said = "ok" if middle >= wanted else "TOO SLOW"
-    print(f"{f'{ours} / {peer}':56}{middle:8.2f}  {spread:20} wanted: {wanted:<5g}{said}")
+    print(f"{f'{ours} / {peer}':56}{middle:8.2f}  {spread:16} wanted: {wanted:<4g} {said:9} CPU each: {cpu:.2f} times")
 
 
-def rates(url: str) -> dict[str, list[float]]:
-    """Requests per second of each contestant, one figure per alternating round."""
-    contestants: dict[str, Callable[[], float]] = {
+def rates(url: str) -> dict[str, list[Round]]:
+    """What each contestant reached, one figure per alternating round."""
+    contestants: dict[str, Callable[[], Round]] = {
         NEW: lambda: probe(url, NEW_REQUESTS, Connection.NEW),
         WRK_NEW: lambda: wrk(url, "-H", "Connection: close"),
         HEY: lambda: hey(url),
@@ -81,52 +94,59 @@ def rates(url: str) -> dict[str, list[float]]:
     }
     if shutil.which("oha"):
         contestants[OHA] = lambda: oha(url)
-    found: dict[str, list[float]] = {name: [] for name in contestants}
+    found: dict[str, list[Round]] = {name: [] for name in contestants}
     for _ in range(ROUNDS):
         for name, measure in contestants.items():
             found[name].append(measure())
     return found
 
 
-def probe(url: str, count: int, connection: Connection, *, processes: int = 1) -> float:
-    """The engine itself; several processes begin together, and the slowest counts."""
+def probe(url: str, count: int, connection: Connection, *, processes: int = 1) -> Round:
+    """The engine itself; several processes begin together, and the slowest counts (Python's own start does not)."""
     (result,) = send([ProbePlan("bench", Request(url), count, CONCURRENCY, connection)], processes)
     if any(outcome.status != 200 or not outcome.pod for outcome in result.fold.outcomes):
         raise SystemExit(f"not every request was answered by a pod: {dict(result.fold.outcomes)}")
-    return count / result.elapsed
+    return Round(count / result.elapsed, result.cpu / count * 1e6)
 
 
-def wrk(url: str, *options: str) -> float:
-    """Requests per second as wrk reports them."""
-    command = ["wrk", "-t1", f"-c{CONCURRENCY}", f"-d{SECONDS}", *options, url]
-    return _reported(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+def wrk(url: str, *options: str) -> Round:
+    """What wrk reports."""
+    return _run(["wrk", "-t1", f"-c{CONCURRENCY}", f"-d{SECONDS}", *options, url])
 
 
-def hey(url: str) -> float:
-    """Requests per second as hey reports them."""
-    command = ["hey", "-disable-keepalive", "-n", str(NEW_REQUESTS), "-c", str(CONCURRENCY), url]
-    return _reported(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+def hey(url: str) -> Round:
+    """What hey reports."""
+    return _run(["hey", "-disable-keepalive", "-n", str(NEW_REQUESTS), "-c", str(CONCURRENCY), url])
 
 
-def oha(url: str) -> float:
-    """Requests per second as oha reports them."""
-    command = ["oha", "--no-tui", "--disable-keepalive", "-n", str(NEW_REQUESTS), "-c", str(CONCURRENCY), url]
-    return _reported(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+def oha(url: str) -> Round:
+    """What oha reports."""
+    return _run(["oha", "--no-tui", "--disable-keepalive", "-n", str(NEW_REQUESTS), "-c", str(CONCURRENCY), url])
 
 
-def _reported(output: str) -> float:
-    found = re.search(r"Requests/sec:\s+([0-9.]+)", output)
-    if found is None:
-        raise SystemExit(f"no rate in:\n{output}")
-    return float(found[1])
-
-
-def shell_loop(url: str) -> float:
+def shell_loop(url: str) -> Round:
     """The loop as the study has it, a hundred times."""
     loop = f"for i in {{1..100}}; do curl -s {url} | grep Hostname ; done | sort | uniq -c | sort -nr"
-    begun = time.perf_counter()
+    begun, spent = time.perf_counter(), _children()
     subprocess.run(["bash", "-c", loop], capture_output=True, check=True)
-    return 100 / (time.perf_counter() - begun)
+    return Round(100 / (time.perf_counter() - begun), (_children() - spent) / 100 * 1e6)
+
+
+def _run(command: list[str]) -> Round:
+    spent = _children()
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    spent = _children() - spent
+    rate = re.search(r"Requests/sec:\s+([0-9.]+)", output)
+    if rate is None:
+        raise SystemExit(f"no rate in:\n{output}")
+    done = re.search(r"([0-9]+) requests in", output)  # wrk's; the others are given their number
+    return Round(float(rate[1]), spent / (int(done[1]) if done else NEW_REQUESTS) * 1e6)
+
+
+def _children() -> float:
+    """Processor seconds of the processes that were started and have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def many_in_a_process_of_its_own(url: str) -> str:
@@ -137,7 +157,7 @@ def many_in_a_process_of_its_own(url: str) -> str:
 
 def many(url: str) -> None:
     """The million itself."""
-    rate = probe(url, MANY_REQUESTS, Connection.KEEP_ALIVE)
+    rate, _ = probe(url, MANY_REQUESTS, Connection.KEEP_ALIVE)
     used = resource.getrusage(resource.RUSAGE_SELF)
     cpu = (used.ru_utime + used.ru_stime) / MANY_REQUESTS * 1e6
     print(
